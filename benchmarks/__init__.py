@@ -1,0 +1,1 @@
+"""Quality, latency and complexity of what `quantize` wrote, and the reports that show them."""

@@ -1,0 +1,1 @@
+"""Float Keras models in, self-describing int8 TFLite out."""
