@@ -1,0 +1,359 @@
+"""The one place that makes TFLite interpreters, and says truthfully what they run on.
+
+A runtime is chosen by argument (``--runtime``), by the environment variable ``OCTOPIX_RUNTIME``, or as the
+first of ``RUNTIMES`` that can be imported. Model bytes are checked by octopix's own reader before
+any runtime sees them: tflite-runtime 2.14 ends the whole process on a truncated file.
+"""
+
+import contextlib
+import importlib
+import importlib.metadata
+import os
+import sys
+import tempfile
+import threading
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from octopix.errors import ConfigError, ImageError, ModelFileError, RuntimeMissingError
+from octopix.graph import Graph, read_graph
+
+RUNTIME_VARIABLE = "OCTOPIX_RUNTIME"
+
+
+@dataclass(frozen=True)
+class RuntimeEntry:
+    """Where a runtime lives and which extra of octopix installs it."""
+
+    module: str
+    extra: str
+
+
+RUNTIMES: Mapping[str, RuntimeEntry] = {
+    "ai-edge-litert": RuntimeEntry(module="ai_edge_litert.interpreter", extra="litert"),
+    "tflite-runtime": RuntimeEntry(module="tflite_runtime.interpreter", extra="tflite-runtime"),
+}
+"""Distribution name -> entry, in order of preference."""
+
+DELEGATES: Mapping[str, tuple[str, str]] = {
+    "cpu": ("cpu-xnnpack", "BUILTIN"),
+    "cpu-builtin": ("cpu-builtin", "BUILTIN_WITHOUT_DEFAULT_DELEGATES"),
+}
+"""Argument -> (what is asked for, the ``OpResolverType`` that asks for it)."""
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What was asked of the runtime, and what it gave. Unknowable is None."""
+
+    runtime: str
+    version: str
+    delegate_asked: str
+    delegate_got: str | None
+    """``cpu-xnnpack`` if XNNPACK took at least one operator, ``cpu-builtin`` if none."""
+    threads: int
+    operators: int | None
+    operators_delegated: int | None
+    """Of ``operators``, how many XNNPACK took; the rest run on the builtin kernels."""
+
+
+class Session:
+    """One interpreter with its tensors allocated. Not to be shared between threads.
+
+    Shapes are those of the network, batch first: (1, H, W, C) for pictures.
+    """
+
+    def __init__(self, interpreter: Any, graph: Graph, facts: RunFacts, *, init_ms: float, keep_tensors: bool) -> None:
+        self._interpreter = interpreter
+        self._keep_tensors = keep_tensors
+        self.graph = graph
+        self.facts = facts
+        self.init_ms = init_ms
+        """Milliseconds the runtime took from bytes to allocated tensors."""
+        self._inputs = interpreter.get_input_details()
+        self._outputs = [detail["index"] for detail in interpreter.get_output_details()]
+        self._shapes = [tuple(int(size) for size in detail["shape"]) for detail in self._inputs]
+        self._allocated = True
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Current shape of the first input."""
+        return self._shapes[0]
+
+    @property
+    def input_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Current shapes of all inputs."""
+        return tuple(self._shapes)
+
+    @property
+    def input_dtype(self) -> np.dtype[Any]:
+        """Element type of the first input, e.g. float32 or uint8."""
+        dtype: np.dtype[Any] = np.dtype(self._inputs[0]["dtype"])
+        return dtype
+
+    @property
+    def output_dtype(self) -> np.dtype[Any]:
+        """Element type of the first output."""
+        dtype: np.dtype[Any] = np.dtype(self._interpreter.get_output_details()[0]["dtype"])
+        return dtype
+
+    @property
+    def input_quantization(self) -> tuple[float, int]:
+        """(scale, zero point) of the first input: value = scale · (stored − zero point); (0.0, 0) if none."""
+        return _quantization(self._inputs[0])
+
+    @property
+    def output_quantization(self) -> tuple[float, int]:
+        """(scale, zero point) of the first output; (0.0, 0) if none."""
+        return _quantization(self._interpreter.get_output_details()[0])
+
+    def resize(self, *shapes: Sequence[int]) -> None:
+        """Give the inputs new shapes; costs a new allocation only when one of them changes.
+
+        Raises:
+            ModelFileError: the network cannot take such shapes, or the memory is too small for them.
+        """
+        wanted = [tuple(shape) for shape in shapes]
+        if self._allocated and wanted == self._shapes:
+            return
+        self._allocated = False
+        with _runtime_errors(self.facts.runtime, f"a model that accepts input {wanted[0]}", "give another size"):
+            for detail, shape in zip(self._inputs, wanted, strict=True):
+                self._interpreter.resize_tensor_input(detail["index"], shape)
+            self._interpreter.allocate_tensors()
+        self._shapes, self._allocated = wanted, True
+
+    def place(self, *arrays: NDArray[Any]) -> None:
+        """Copy the inputs in, one array per input, resizing where the shapes differ.
+
+        Raises:
+            ImageError: an array's element type is not the input's (nothing is converted silently).
+            ModelFileError: as for `resize`.
+        """
+        for detail, array in zip(self._inputs, arrays, strict=True):
+            if array.dtype != detail["dtype"]:
+                raise ImageError(
+                    expected=f"{np.dtype(detail['dtype'])} values for the input {detail['name']!r}",
+                    got=f"{array.dtype}",
+                    do="convert them on purpose: integer inputs hold value / scale + zero point",
+                )
+        self.resize(*(array.shape for array in arrays))
+        for detail, array in zip(self._inputs, arrays, strict=True):
+            self._interpreter.set_tensor(detail["index"], array)
+
+    def execute(self) -> None:
+        """Run the network on the inputs already placed, copying nothing: the call that latency tables time."""
+        with _runtime_errors(self.facts.runtime, "a network that runs", "check the model with `octopix inspect`"):
+            self._interpreter.invoke()
+
+    def run(self, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+        """All inputs in, copies of all outputs out."""
+        self.place(*inputs)
+        self.execute()
+        return [self._interpreter.get_tensor(index) for index in self._outputs]
+
+    def invoke(self, array: NDArray[Any]) -> NDArray[Any]:
+        """The only input in, a copy of the first output out."""
+        return self.run([array])[0]
+
+    def tensor(self, index: int) -> NDArray[Any]:
+        """A copy of any tensor after a run; needs ``keep_tensors=True``, since arenas are reused otherwise."""
+        if not self._keep_tensors:
+            raise ConfigError(
+                expected="a session that keeps its tensors",
+                got="one that reuses their memory",
+                do="open it with keep_tensors=True",
+            )
+        values: NDArray[Any] = self._interpreter.get_tensor(index)
+        return values
+
+
+def open_session(
+    model: Path | bytes,
+    *,
+    threads: int = 1,
+    runtime: str | None = None,
+    delegate: str = "cpu",
+    keep_tensors: bool = False,
+) -> Session:
+    """Open a ``.tflite`` for running.
+
+    Args:
+        model: the file, or its bytes.
+        threads: CPU threads, at least 1.
+        runtime: a key of `RUNTIMES`; None means ``OCTOPIX_RUNTIME``, else the first that is installed.
+        delegate: a key of `DELEGATES`: ``cpu`` lets XNNPACK take what it can, ``cpu-builtin`` keeps it out.
+        keep_tensors: keep every intermediate tensor readable. ai-edge-litert then runs XNNPACK operator
+            by operator; tflite-runtime falls back to its builtin kernels (the facts say so).
+
+    Raises:
+        RuntimeMissingError: no runtime, or not the one asked for, can be imported.
+        ModelFileError: the file is damaged or foreign, or holds what the runtime cannot run.
+        ConfigError: an unknown runtime or delegate, or fewer than one thread.
+    """
+    _check_threads(threads)
+    asked, resolver = _known(DELEGATES, delegate, "delegate")
+    name, module = load_runtime(runtime)
+    content = model if isinstance(model, bytes) else _read(model)
+    graph = read_graph(content)
+    start = time.perf_counter()
+    with _runtime_errors(name, "a model this runtime can run", _advice(name)), _quiet_creation():
+        interpreter = module.Interpreter(
+            model_content=content,
+            num_threads=threads,
+            experimental_op_resolver_type=module.OpResolverType[resolver],
+            experimental_preserve_all_tensors=keep_tensors,
+        )
+        interpreter.allocate_tensors()
+    init_ms = (time.perf_counter() - start) * 1000
+    facts = _facts(interpreter, runtime=name, asked=asked, threads=threads)
+    return Session(interpreter, graph, facts, init_ms=init_ms, keep_tensors=keep_tensors)
+
+
+def load_runtime(name: str | None = None) -> tuple[str, Any]:
+    """Choose and import a runtime: (its key in `RUNTIMES`, its interpreter module).
+
+    Raises:
+        ConfigError: ``name`` or ``OCTOPIX_RUNTIME`` is no key of `RUNTIMES`.
+        RuntimeMissingError: it is not installed, or cannot be imported; names the command that mends it.
+    """
+    wanted = name or os.environ.get(RUNTIME_VARIABLE) or None
+    if wanted is not None:
+        _known(RUNTIMES, wanted, "runtime")
+    candidates = tuple(RUNTIMES) if wanted is None else (wanted,)
+    reasons = []
+    for candidate in candidates:
+        try:
+            return candidate, importlib.import_module(RUNTIMES[candidate].module)
+        except ModuleNotFoundError:
+            reasons.append(f"no {candidate}")
+        except (ImportError, AttributeError) as error:  # tflite-runtime 2.14 under numpy 2 raises either
+            reasons.append(f"a {candidate} that cannot be imported ({str(error).splitlines()[0]})")
+    raise RuntimeMissingError(
+        expected="an installed TFLite runtime" if wanted is None else f"the runtime {wanted}",
+        got=", ".join(reasons),
+        do=f'run: pip install "octopix[{RUNTIMES[candidates[0]].extra}]"',
+    )
+
+
+def _facts(interpreter: Any, *, runtime: str, asked: str, threads: int) -> RunFacts:
+    operators, delegated = _delegation(interpreter)
+    got = None if delegated is None else "cpu-xnnpack" if delegated else "cpu-builtin"
+    return RunFacts(
+        runtime=runtime,
+        version=importlib.metadata.version(runtime),
+        delegate_asked=asked,
+        delegate_got=got,
+        threads=threads,
+        operators=operators,
+        operators_delegated=delegated,
+    )
+
+
+def _delegation(interpreter: Any) -> tuple[int | None, int | None]:
+    """(operators, operators a delegate took), read from the execution plan.
+
+    After allocation, the runtime lists the model's own operators and, behind them, one ``DELEGATE`` node per
+    partition with the partition's outer inputs and outputs; walking back from the outputs to the inputs
+    finds the operators inside. XNNPACK is the only delegate that the CPU resolvers bring along, so a
+    ``DELEGATE`` node is XNNPACK's. The listing is not public API: without it the answer is None.
+    """
+    listing = getattr(interpreter, "_get_ops_details", None)
+    if listing is None:
+        return None, None
+    nodes = listing()
+    own = [node for node in nodes if node["op_name"] != "DELEGATE"]
+    producer = {int(tensor): place for place, node in enumerate(own) for tensor in node["outputs"]}
+    taken: set[int] = set()
+    for partition in (node for node in nodes if node["op_name"] == "DELEGATE"):
+        outer = {int(tensor) for tensor in partition["inputs"]}
+        frontier = [int(tensor) for tensor in partition["outputs"]]
+        while frontier:
+            tensor = frontier.pop()
+            place = producer.get(tensor)
+            if tensor in outer or place is None or place in taken:
+                continue
+            taken.add(place)
+            frontier.extend(int(source) for source in own[place]["inputs"])
+    return len(own), len(taken)
+
+
+_CREATION = threading.Lock()
+_NOTICE = b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU."
+
+
+@contextlib.contextmanager
+def _quiet_creation() -> Iterator[None]:
+    """Keep the runtime's notice of its delegate, and the warning about kept tensors, from the user's terminal.
+
+    The notice is written to file descriptor 2 by native code that has no switch for it, so the descriptor is
+    turned aside while the interpreter is made. Every other line written meanwhile is passed on afterwards.
+    """
+    with _CREATION, warnings.catch_warnings(), contextlib.ExitStack() as stack:
+        warnings.filterwarnings("ignore", message=".*experimental_preserve_all_tensors.*")
+        try:
+            aside = stack.enter_context(tempfile.TemporaryFile())
+            original = os.dup(2)
+        except OSError:  # no stderr, or no place for a temporary file: a notice is the smaller evil
+            yield
+            return
+        if sys.stderr is not None:
+            sys.stderr.flush()
+        os.dup2(aside.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(original, 2)
+            os.close(original)
+            aside.seek(0)
+            for line in aside:
+                if line.strip() != _NOTICE:
+                    os.write(2, line)
+
+
+@contextlib.contextmanager
+def _runtime_errors(runtime: str, expected: str, do: str) -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, ValueError) as error:
+        got = f"from {runtime}: {' '.join(str(error).split())}"
+        raise ModelFileError(expected=expected, got=got, do=do) from error
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelFileError(
+            expected=f"a readable .tflite at {path}", got=f"{error.strerror or error}", do="check the path"
+        ) from error
+
+
+def _advice(runtime: str) -> str:
+    others = " or ".join(name for name in RUNTIMES if name != runtime)
+    return f"try another runtime ({others}), or convert the model for older operator versions"
+
+
+def _check_threads(threads: int) -> None:
+    if threads < 1:
+        raise ConfigError(expected="at least 1 thread", got=str(threads), do="give --threads 1 or more")
+
+
+def _known(registry: Mapping[str, Any], name: str, what: str) -> Any:
+    if name not in registry:
+        raise ConfigError(
+            expected=f"a {what} octopix knows", got=repr(name), do=f"choose one of: {', '.join(registry)}"
+        )
+    return registry[name]
+
+
+def _quantization(detail: Mapping[str, Any]) -> tuple[float, int]:
+    scale, zero_point = detail["quantization"]
+    return float(scale), int(zero_point)
