@@ -1,0 +1,83 @@
+# octopix: one door to everything. `make help` lists the targets.
+# Values are given on make's command line (make quantize OUT="my results"); an environment that happens to hold
+# an OUT or a DATA changes nothing.
+
+MODEL  = espcn_x4
+SCHEME = all
+DATA   =
+OUT    = .
+QUICK  =
+TARGET = local
+TESTS  = tests
+
+VENV  = .venv
+READY = $(VENV)/.octopix-ready
+RUN   = $(VENV)/bin/python -m
+quick = $(if $(filter-out 0 no false,$(QUICK)),--quick)
+
+# Recipes read the values from their environment, so spaces and quotes in them reach the programs as they are.
+export MODEL SCHEME DATA OUT TARGET TESTS
+
+.DEFAULT_GOAL := help
+.PHONY: help setup check test test-slow train quantize deploy bench report clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@echo '  values: MODEL=$(MODEL) SCHEME=$(SCHEME) DATA=folder OUT=folder QUICK=1 TARGET=$(TARGET) TESTS=$(TESTS)'
+
+setup: $(READY) ## the environment in .venv; every target below makes it when it is missing
+
+check: $(READY) ## style, types, import rules, fresh interpreters, wheel contents
+	@$(VENV)/bin/ruff check --quiet .
+	@$(VENV)/bin/ruff format --quiet --check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/lint-imports --no-logo
+	@$(RUN) pytest -q tests/house
+
+test: $(READY) ## the tests that everyone runs; a part of them with TESTS=tests/octopix
+	@$(RUN) pytest -q -m "not slow and not devices" --ignore tests/house "$$TESTS"
+
+test-slow: $(READY) ## the tests that need minutes each
+	@$(RUN) pytest -q -m slow "$$TESTS"
+
+train: $(READY) ## train MODEL, or go on where a stopped run was
+	@$(RUN) train --model "$$MODEL" --run "$$OUT/runs/$$MODEL" $${DATA:+--data "$$DATA"}
+
+quantize: $(READY) ## MODEL to int8 by SCHEME: the .tflite files, then the table and the report
+	@$(RUN) quantize --model "$$MODEL" --scheme "$$SCHEME" --out "$$OUT/artifacts" $${DATA:+--data "$$DATA"} $(quick)
+	@$(MAKE) --no-print-directory report
+
+report: $(READY) ## measure what quantize wrote for MODEL once more: the table and the report
+	@$(RUN) benchmarks table --model "$$MODEL" --artifacts "$$OUT/artifacts" --reports "$$OUT/reports" \
+	    $${DATA:+--data "$$DATA"} $(quick)
+
+deploy: $(READY) ## push MODEL as SCHEME to TARGET, run it there, bring the result back
+	@[ "$$SCHEME" != all ] || SCHEME=int8-qat; \
+	$(RUN) deploy --target "$$TARGET" --model "$$OUT/artifacts/$$MODEL/$$SCHEME.tflite" --reports "$$OUT/reports"
+
+bench: $(READY) ## our conversion to int8 against the stock converter's, in seconds
+	@$(RUN) benchmarks conversion-speed
+
+clean: ## remove the environment and all caches; artifacts, reports and runs stay
+	@rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# TensorFlow 2.21 has wheels up to Python 3.13, and this code starts at 3.11, for which constraints.txt is made.
+fits = import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+lack = { echo "error: expected $(1), got $(2); run: apt-get install $(3)" >&2; exit 1; }
+pip  = $(RUN) pip install --quiet --disable-pip-version-check -c constraints.txt
+
+$(READY): setup.cfg pyproject.toml constraints.txt
+	@command -v git >/dev/null || $(call lack,git,none,git)
+	@for python in python3.11 python3 python3.12 python3.13 none; do \
+	    ! "$$python" -c '$(fits)' 2>/dev/null || break; \
+	done; \
+	[ "$$python" != none ] || $(call lack,Python 3.11 to 3.13,$$(python3 -V 2>/dev/null || echo none),python3); \
+	"$$python" -c 'import ensurepip, venv' 2>/dev/null || $(call lack,the venv module of $$python,none,python3-venv); \
+	{ $(VENV)/bin/python -c '$(fits)' && $(RUN) pip --version; } >/dev/null 2>&1 || { \
+	    echo 'Making the environment in $(VENV), once; it takes some minutes.' >&2; \
+	    "$$python" -m venv --clear $(VENV); \
+	}
+	@$(pip) setuptools
+	@$(pip) --no-build-isolation -e '.[workbench,dev]'
+	@touch $@
