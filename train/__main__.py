@@ -1,0 +1,112 @@
+"""``python -m train``: train a model of the zoo, or list them.
+
+python -m train --model espcn_x4 [--recipe R.yaml] [--data DIR] [--run DIR] [--publish]
+python -m train --list [--json]
+"""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow's import: its banner is not for users
+
+from octopix.errors import OctopixError
+from octopix.files import replacing
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code (2 for an error of the user's)."""
+    options = _parser().parse_args(arguments)
+    try:
+        if options.list:
+            _list(as_json=options.json)
+        else:
+            _train(options)
+    except OctopixError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m train", description="Train a float model of the zoo.")
+    parser.add_argument("--model", default="espcn_x4", help="name in the zoo (default: %(default)s)")
+    parser.add_argument("--recipe", type=Path, help="YAML recipe (default: the committed one of the model)")
+    parser.add_argument(
+        "--data", type=Path, help="folder of images (default: $OCTOPIX_DATA, else built-in photographs)"
+    )
+    parser.add_argument(
+        "--run", type=Path, help="folder of this training, resumed if it exists (default: runs/<model>)"
+    )
+    parser.add_argument("--until", type=int, help="stop after this many steps; a later call goes on")
+    parser.add_argument("--publish", action="store_true", help="copy the best weights to train/weights/ at the end")
+    parser.add_argument("--list", action="store_true", help="list the zoo")
+    parser.add_argument("--json", action="store_true", help="with --list: JSON on stdout")
+    return parser
+
+
+def _list(*, as_json: bool) -> None:
+    from train.models import MODELS  # TensorFlow, 3 s
+
+    rows = [
+        {
+            "name": spec.name,
+            "title": spec.title,
+            "task": spec.task,
+            "scale": spec.scale,
+            "channels": spec.channels,
+            "parameters": spec.parameters,
+            "recipe": f"train/recipes/{spec.recipe.name}",
+            "weights": f"train/weights/{spec.weights.name}" if spec.weights.exists() else None,
+        }
+        for spec in MODELS.values()
+    ]
+    if as_json:
+        print(json.dumps(rows, indent=2))
+        return
+    for row in rows:
+        print(f"{row['name']:<16} {row['parameters']:>10,} parameters   {row['weights'] or 'not trained yet'}")
+
+
+def _train(options: argparse.Namespace) -> None:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from train.data.sources import images_for, locate
+    from train.models import find_model
+    from train.pipeline import load_pairs
+    from train.recipe import read_recipe
+    from train.trainer import Trainer
+
+    spec = find_model(options.model)
+    recipe = read_recipe(options.recipe or spec.recipe)
+    home = locate(options.data)
+    console = Console(stderr=True)
+    console.print(f"{spec.title}: {recipe.steps:,} steps in {recipe.precision}, images: {home.title}")
+    trainer = Trainer(
+        spec,
+        recipe,
+        options.run or Path("runs") / spec.name,
+        train=load_pairs(spec, images_for(home, "train")),
+        validate=load_pairs(spec, images_for(home, "validate")),
+    )
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as bar:
+        task = bar.add_task("training", total=options.until or recipe.steps, completed=trainer.step)
+        for epoch in trainer.run(until=options.until, progress=lambda step: bar.update(task, completed=step)):
+            bar.console.print(
+                f"step {epoch.step:>7}  loss {epoch.loss:.5f}  validation {epoch.psnr:.3f} dB"
+                f"  best {epoch.best_psnr:.3f} dB  {epoch.megapixels_per_second:.2f} megapixels/s"
+            )
+    print(trainer.best_weights)
+    if options.publish:
+        with replacing(spec.weights) as part:
+            shutil.copyfile(trainer.best_weights, part)
+        print(spec.weights)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,181 @@
+"""Where images come from: a collection of known sets, any folder, or the photographs of scikit-image.
+
+Every choice is a committed list (``lists/``) or a fixed rule, so the same call on another machine names the same
+images. Test images are in `train.data.test_sets`, a module that training and quantization never import.
+"""
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import skimage.io
+
+from octopix.errors import DataError
+from octopix.images import Array, read_picture
+from octopix.resize import bicubic
+
+Purpose = Literal["train", "validate", "calibrate"]
+Kind = Literal["collection", "folder", "builtin"]
+
+LISTS = Path(__file__).parent / "lists"
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp"})
+SHRINK = {"FreePhotos": 4}
+"""Camera-size JPEGs are shrunk by this factor first: their pixels are demosaicked and compressed, not ground truth."""
+
+FOLDER_PURPOSES: tuple[str, ...] = ("train", "calibrate", "test", "validate")
+"""In a folder of the user's, image number i (sorted by name) serves purpose i mod 4: a quarter each."""
+
+
+@dataclass(frozen=True)
+class ImageRef:
+    """One image by name, read on demand."""
+
+    name: str
+    read: Callable[[], Array]
+    """Returns uint8 (H, W, 3) RGB or (H, W, 1) grey."""
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Named images; ``title`` is what a table's heading says."""
+
+    name: str
+    title: str
+    refs: tuple[ImageRef, ...]
+
+    def __len__(self) -> int:
+        return len(self.refs)
+
+
+@dataclass(frozen=True)
+class DataHome:
+    """The place images come from. ``root`` is None for the built-in photographs."""
+
+    kind: Kind
+    root: Path | None
+
+    @property
+    def title(self) -> str:
+        """A few words for headings and cards; no path, which would name the user's machine."""
+        if self.root is None:
+            return "scikit-image photographs"
+        return "data collection" if self.kind == "collection" else f"folder {self.root.name}"
+
+
+def locate(data: Path | None) -> DataHome:
+    """Decide where images come from: ``data``, else ``$OCTOPIX_DATA``, else the built-in photographs.
+
+    A folder that holds one of the sets named in the committed lists is a collection; any other is a plain folder.
+
+    Raises:
+        DataError: the folder does not exist, or holds no image.
+    """
+    root = data or (Path(os.environ["OCTOPIX_DATA"]) if os.environ.get("OCTOPIX_DATA") else None)
+    if root is None:
+        return DataHome("builtin", None)
+    if not root.is_dir():
+        raise DataError(
+            expected="a folder of images", got=f"{root}, which is no folder", do="correct DATA= or OCTOPIX_DATA"
+        )
+    known = {name.partition("/")[0] for name in committed_list("collection", "train")}
+    if any((root / name).is_dir() for name in known):
+        return DataHome("collection", root)
+    if not image_files(root):
+        raise DataError(
+            expected=f"images ({', '.join(sorted(SUFFIXES))}) in {root}",
+            got="none",
+            do="correct DATA= or OCTOPIX_DATA, or leave both out to use the built-in photographs",
+        )
+    return DataHome("folder", root)
+
+
+def images_for(home: DataHome, purpose: Purpose) -> ImageSet:
+    """The images of ``home`` that serve ``purpose``; no image serves two purposes.
+
+    Raises:
+        DataError: an image of a committed list is missing, or the folder is too small to be divided.
+    """
+    if home.root is None:
+        refs = tuple(builtin_ref(name) for name in committed_list("builtin", purpose))
+        return ImageSet(f"builtin-{purpose}", f"{home.title}, {purpose} list", refs)
+    if home.kind == "collection":
+        return ImageSet(
+            f"collection-{purpose}",
+            f"committed {purpose} list",
+            tuple(collection_ref(home.root, name) for name in committed_list("collection", purpose)),
+        )
+    return ImageSet(f"{home.root.name}-{purpose}", f"{home.title}, {purpose} quarter", folder_part(home.root, purpose))
+
+
+def committed_list(kind: Kind, purpose: str) -> tuple[str, ...]:
+    """Names in ``lists/<kind>.<purpose>.txt``; ``#`` starts a comment."""
+    lines = (LISTS / f"{kind}.{purpose}.txt").read_text(encoding="utf-8").splitlines()
+    return tuple(line for line in (raw.split("#")[0].strip() for raw in lines) if line)
+
+
+def image_files(folder: Path) -> tuple[Path, ...]:
+    """Image files below ``folder``, by suffix, sorted by their path in it."""
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    return tuple(sorted(found, key=lambda path: path.relative_to(folder).as_posix()))
+
+
+def folder_part(root: Path, purpose: str) -> tuple[ImageRef, ...]:
+    """Every fourth image of a plain folder, by the rule of ``FOLDER_PURPOSES``."""
+    files = image_files(root)
+    if len(files) < len(FOLDER_PURPOSES):
+        raise DataError(
+            expected=f"at least {len(FOLDER_PURPOSES)} images in {root}, one for each of {', '.join(FOLDER_PURPOSES)}",
+            got=str(len(files)),
+            do="add images, or leave DATA= out to use the built-in photographs",
+        )
+    return tuple(file_ref(path, root) for path in files[FOLDER_PURPOSES.index(purpose) :: len(FOLDER_PURPOSES)])
+
+
+def file_ref(path: Path, root: Path, *, shrink: int = 1) -> ImageRef:
+    """An image file, named by its path below ``root``."""
+    return ImageRef(path.relative_to(root).as_posix(), lambda: _shrunk(_eight_bit(path), shrink))
+
+
+def collection_ref(root: Path, name: str) -> ImageRef:
+    """An image of a known collection, by its committed name."""
+    path = root / name
+    if not path.is_file():
+        raise DataError(
+            expected=f"{name} in {root}, as the committed list says",
+            got="no such file",
+            do="complete the set, or point DATA= at a plain folder of images",
+        )
+    return file_ref(path, root, shrink=SHRINK.get(name.partition("/")[0], 1))
+
+
+def builtin_ref(name: str) -> ImageRef:
+    """A photograph that ships inside scikit-image's wheel (no download)."""
+    return ImageRef(name, lambda: _builtin(name))
+
+
+def read_all(refs: Iterable[ImageRef]) -> list[Array]:
+    """Read images in order; a damaged one is an error that names it."""
+    return [ref.read() for ref in refs]
+
+
+def _eight_bit(path: Path) -> Array:
+    pixels = read_picture(path).pixels
+    return pixels if pixels.dtype == np.uint8 else (pixels // 257).astype(np.uint8)
+
+
+def _shrunk(image: Array, factor: int) -> Array:
+    return image if factor == 1 else bicubic(image, scale=1 / factor)
+
+
+def _builtin(name: str) -> Array:
+    path = Path(skimage.__file__).parent / "data" / name
+    if not path.is_file():
+        raise DataError(
+            expected=f"{name} inside the installed scikit-image",
+            got="no such file",
+            do="install the scikit-image version that constraints.txt pins",
+        )
+    return _eight_bit(path)

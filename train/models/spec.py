@@ -1,0 +1,45 @@
+"""What the registry says of a model."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import tf_keras
+
+from octopix.card import Channels, Task
+
+RECIPES = Path(__file__).parent.parent / "recipes"
+WEIGHTS = Path(__file__).parent.parent / "weights"
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """One network: how it is built and what a user may feed it.
+
+    ``build()`` returns a Keras 2 model with one input (1, H, W, C) float32 in [0, 1] and one output
+    (1, H·scale, W·scale, C), not clipped. Luma networks see BT.601 Y / 255 (studio swing, 16/255..235/255).
+    """
+
+    name: str
+    title: str
+    task: Task
+    scale: int
+    channels: Channels
+    multiple_of: int
+    parameters: int
+    build: Callable[[], tf_keras.Model]
+
+    @property
+    def recipe(self) -> Path:
+        """The committed recipe."""
+        return RECIPES / f"{self.name}.yaml"
+
+    @property
+    def weights(self) -> Path:
+        """The committed float weights (present once trained)."""
+        return WEIGHTS / f"{self.name}.safetensors"
+
+    @property
+    def depth(self) -> int:
+        """Channels of input and output."""
+        return 1 if self.channels == "y" else 3

@@ -1,0 +1,64 @@
+"""Float weights as safetensors: names, arrays and a few words of history, and no code to execute on loading."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import tf_keras
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from octopix.errors import ConfigError, ModelFileError
+from octopix.files import replacing
+
+
+def save_weights(model: tf_keras.Model, path: Path, history: Mapping[str, str]) -> None:
+    """Write every weight under its variable's name (``features/kernel:0``), with ``history`` as metadata."""
+    arrays = {weight.name: np.asarray(weight.numpy(), np.float32) for weight in model.weights}
+    with replacing(path) as part:
+        save_file(arrays, part, metadata=dict(history))
+
+
+def load_weights(model: tf_keras.Model, path: Path) -> dict[str, str]:
+    """Fill ``model`` from ``path`` and return the metadata.
+
+    Raises:
+        ConfigError: no such file.
+        ModelFileError: damaged, or of another architecture; the message names the first weight that does not fit.
+    """
+    arrays, history = read_weights(path)
+    expected = {weight.name: tuple(weight.shape) for weight in model.weights}
+    found = {name: array.shape for name, array in arrays.items()}
+    if expected != found:
+        name = min(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
+        raise ModelFileError(
+            expected=f"weights of {model.name}, {name} of shape {expected.get(name)}",
+            got=f"{path.name}, {name} of shape {found.get(name)}",
+            do="use the weights of this architecture, or train it again",
+        )
+    for weight in model.weights:
+        weight.assign(arrays[weight.name])
+    return history
+
+
+def read_weights(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
+    """Arrays and metadata of a weights file."""
+    if not path.is_file():
+        raise ConfigError(
+            expected=f"float weights at {path.name}",
+            got="no such file",
+            do=f"train them first: make train MODEL={path.stem}",
+        )
+    try:
+        with safe_open(path, "numpy") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise ModelFileError(
+            expected=f"a whole safetensors file at {path.name}", got=str(error), do="restore it, or train again"
+        ) from error
+
+
+def weights_sha256(path: Path) -> str:
+    """SHA-256 of the file: what a model card records of its float weights."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
