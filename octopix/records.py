@@ -2,7 +2,7 @@
 
 JSON that people edit, cut or bring from another version must fail with the name of the field, not later with an
 ``AttributeError`` somewhere in a table. Known kinds of annotation: str, int, float, bool, None, unions of
-these, ``tuple[X, ...]``, ``tuple[X, Y]``, ``Mapping[str, X]`` and other dataclasses.
+these, ``Literal``, ``tuple[X, ...]``, ``tuple[X, Y]``, ``Mapping[str, X]`` and other dataclasses.
 """
 
 import dataclasses
@@ -10,7 +10,7 @@ import math
 import types
 import typing
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from octopix.errors import ResultError
 
@@ -42,6 +42,10 @@ def _value(hint: Any, raw: Any, where: str) -> Any:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (types.UnionType, typing.Union):
         return _either(arguments, raw, where)
+    if origin is Literal:
+        if raw not in arguments:
+            raise _misfit(where, " or ".join(map(repr, arguments)), raw)
+        return raw
     if dataclasses.is_dataclass(hint):
         return from_json(typing.cast("type[Any]", hint), raw, where=where)
     if origin is tuple:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from octopix.card import ModelCard
 from octopix.conditions import Conditions, now, read_conditions
 from octopix.errors import ResultError
 from octopix.files import write_json
@@ -80,6 +81,10 @@ class QuantizeRow:
     file_sha256: str | None = None
     psnr_per_image: Mapping[str, float | None] = dataclasses.field(default_factory=dict)
     """Image name -> dB; None where the images are identical."""
+    ssim_per_image: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    """Image name -> SSIM."""
+    card: ModelCard | None = None
+    """What the file says of itself: calibration, validation, versions."""
 
 
 @dataclass(frozen=True)
