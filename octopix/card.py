@@ -1,17 +1,20 @@
 """ModelCard: what one needs to know to use a ``.tflite``, carried inside the file itself.
 
-The card is UTF-8 JSON in a metadata buffer named ``octopix.card``. It is padded with spaces to a
-multiple of ``CARD_BLOCK`` bytes, so that a card can be rewritten in place, and ``graph_sha256`` can be taken
-over the file with that block blanked: the hash names the network, whatever its card says.
+The card is UTF-8 JSON in a metadata buffer named ``octopix.card``, padded with spaces to a multiple of ``CARD_BLOCK``
+bytes and put at the very end of the file. So nothing else moves when a card is rewritten, even a longer one, and
+``graph_sha256``, taken over the file without that block, names the network, whatever its card says.
 `quantize` writes cards with TensorFlow's schema; this module reads them with octopix's own reader.
 """
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Literal, get_args
 
+from octopix import schema
 from octopix.errors import ModelFileError
 
 METADATA_NAME = "octopix.card"
@@ -85,7 +88,7 @@ class ModelCard:
         return json.dumps(dataclasses.asdict(self), allow_nan=False, ensure_ascii=False, sort_keys=True)
 
     @classmethod
-    def from_json(cls, text: str) -> "ModelCard":
+    def from_json(cls, text: str | bytes) -> "ModelCard":
         """Read a card back.
 
         Raises:
@@ -94,20 +97,87 @@ class ModelCard:
         try:
             raw = json.loads(text)
             version = raw["card_version"]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise _bad_card(f"text that is no card ({error})") from error
         if version != CARD_VERSION:
             raise _bad_card(f"card version {version}")
         try:
-            return cls(**_nested(raw))
-        except TypeError as error:
+            card = cls(**_nested(raw))
+        except (KeyError, TypeError) as error:
             raise _bad_card(f"fields that do not fit ({error})") from error
+        return _checked(card)
 
 
 def card_block(card: ModelCard) -> bytes:
     """The card as it stands in the file: JSON padded with spaces to a multiple of ``CARD_BLOCK``."""
     text = card.to_json().encode()
     return text + b" " * (-len(text) % CARD_BLOCK)
+
+
+def read_card(source: Path | bytes) -> ModelCard:
+    """The card inside a ``.tflite`` file, or inside its bytes.
+
+    Raises:
+        ModelFileError: no TFLite model, a damaged one, one without a card, or with one this octopix cannot read.
+    """
+    card = find_card(source)
+    if card is None:
+        raise ModelFileError(
+            expected="a .tflite that octopix's quantize wrote",
+            got="a model without a card" + ("" if isinstance(source, bytes) else f" in {source}"),
+            do="run it through `make quantize`, which records what the network takes and gives",
+        )
+    return card
+
+
+def find_card(source: Path | bytes) -> ModelCard | None:
+    """The card inside a ``.tflite``, or None where there is none.
+
+    Raises:
+        ModelFileError: no TFLite model, a damaged one, or one whose card this octopix cannot read.
+    """
+    raw = schema.read_model_bytes(source)
+    with schema.naming(source):
+        block = _find_block(raw)
+        return None if block is None else ModelCard.from_json(raw[block.start : block.stop])
+
+
+def graph_sha256(source: Path | bytes) -> str:
+    """SHA-256 (hex) of a ``.tflite`` without its card's block and the number that says how long that is.
+
+    Two files have the same one if they hold the same network, whatever their cards say. Without a card it is the
+    hash of the file; putting a card in packs the file anew and so changes it once.
+
+    Raises:
+        ModelFileError: no TFLite model, or a damaged one.
+    """
+    raw = schema.read_model_bytes(source)
+    with schema.naming(source):
+        block = _find_block(raw)
+    if block is None:
+        return hashlib.sha256(raw).hexdigest()
+    view = memoryview(raw)
+    digest = hashlib.sha256(view[: block.start - block.prefix])
+    digest.update(view[block.stop :])
+    return digest.hexdigest()
+
+
+def file_sha256(source: Path | bytes) -> str:
+    """SHA-256 (hex) of all bytes of a model file, to guard a transfer.
+
+    Raises:
+        ModelFileError: the file cannot be read.
+    """
+    return hashlib.sha256(schema.read_model_bytes(source)).hexdigest()
+
+
+def _find_block(raw: bytes) -> schema.Block | None:
+    blocks = [block for name, block in schema.metadata(schema.root(raw)) if name == METADATA_NAME]
+    if not blocks:
+        return None
+    if len(blocks) > 1 or blocks[0] is None:
+        raise _bad_card(f"{len(blocks)} entries of that name, or an empty one")
+    return blocks[0]
 
 
 def _nested(raw: dict[str, Any]) -> dict[str, Any]:
@@ -118,6 +188,17 @@ def _nested(raw: dict[str, Any]) -> dict[str, Any]:
         "calibration": None if calibration is None else Calibration(**calibration),
         "validation": None if validation is None else Quality(**validation),
     }
+
+
+def _checked(card: ModelCard) -> ModelCard:
+    """The card, if its users can rely on it: what they branch on is known, what they divide by is a count."""
+    counts = {"scale": card.scale, "multiple_of": card.multiple_of, "receptive_field": card.receptive_field}
+    wrong = [f"{name} {value!r}" for name, value in counts.items() if not (type(value) is int and value >= 1)]
+    wrong += [f"task {card.task!r}"] * (card.task not in get_args(Task))
+    wrong += [f"channels {card.channels!r}"] * (card.channels not in get_args(Channels))
+    if wrong:
+        raise _bad_card(", ".join(wrong))
+    return card
 
 
 def _bad_card(got: str) -> ModelFileError:
