@@ -56,7 +56,7 @@ deploy: $(READY) ## push MODEL as SCHEME to TARGET, run it there, bring the resu
 	$(RUN) deploy --target "$$TARGET" --model "$$OUT/artifacts/$$MODEL/$$SCHEME.tflite" --reports "$$OUT/reports"
 
 bench: $(READY) ## our conversion to int8 against the stock converter's, in seconds
-	@$(RUN) benchmarks conversion-speed
+	@$(RUN) quantize conversion-speed --model "$$MODEL" $${DATA:+--data "$$DATA"}
 
 clean: ## remove the environment and all caches; artifacts, reports and runs stay
 	@rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

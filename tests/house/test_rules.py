@@ -145,5 +145,5 @@ def test_documents_name_what_exists(name: str) -> None:
     paths = re.findall(r"`((?:octopix|train|quantize|deploy|benchmarks|tests|docs|\.ci)/[\w./-]*)`", text)
     paths += re.findall(r"\]\(([\w./-]+)\)", text)
 
-    assert set(re.findall(r"\bmake ([a-z][a-z-]*)", text)) <= targets
+    assert set(re.findall(r"(?:`|^)make ([a-z-]+)", text, flags=re.MULTILINE)) <= targets
     assert not [path for path in paths if not (ROOT / path).exists()]
