@@ -4,7 +4,7 @@ import math
 import os
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 MAX_SAMPLES = 5000
@@ -37,7 +37,7 @@ class Latency:
     @property
     def p95_ms(self) -> float:
         """Nearest rank: the smallest sample that at least 95 % of the samples do not exceed."""
-        return self.quantile_ms(0.95)
+        return quantile(self.samples_ms, 0.95)
 
     @property
     def min_ms(self) -> float:
@@ -54,10 +54,11 @@ class Latency:
         """Sample standard deviation (n − 1); 0 for a single sample."""
         return statistics.stdev(self.samples_ms) if len(self.samples_ms) > 1 else 0.0
 
-    def quantile_ms(self, share: float) -> float:
-        """Nearest rank: the smallest sample that at least ``share`` (0..1) of the samples do not exceed."""
-        ordered = sorted(self.samples_ms)
-        return ordered[max(math.ceil(share * len(ordered)) - 1, 0)]
+
+def quantile(samples: Sequence[float], share: float) -> float:
+    """Nearest rank: the smallest sample that at least ``share`` (0..1) of the samples do not exceed."""
+    ordered = sorted(samples)
+    return ordered[max(math.ceil(share * len(ordered)) - 1, 0)]
 
 
 def measure(
@@ -113,7 +114,7 @@ def measure_alternating(
     }
 
 
-def instabilities(samples_ms: list[float] | tuple[float, ...]) -> tuple[str, ...]:
+def instabilities(samples_ms: Sequence[float]) -> tuple[str, ...]:
     """What makes these samples a weak ground for a verdict, in plain sentences; empty when nothing does."""
     found = []
     if len(samples_ms) < MIN_SAMPLES:

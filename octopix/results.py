@@ -175,6 +175,13 @@ def parse_result(raw: Any, *, where: str) -> Result:
     )
 
 
+def samples_of(row: Row) -> tuple[float, ...] | None:
+    """The raw times of a row, in its own unit; None where nothing was timed."""
+    if isinstance(row, ConversionSpeedRow):
+        return row.samples_s
+    return None if row.latency is None else row.latency.samples_ms
+
+
 def decibels(value: float | None, *, name: str = "psnr_db", flag: str = "identical") -> dict[str, float | bool | None]:
     """A PSNR as strict JSON: infinity becomes null with ``flag`` true, as JSON knows no Infinity."""
     identical = value is not None and math.isinf(value)
@@ -216,4 +223,8 @@ def _read_row(kind: type[BenchRow] | type[QuantizeRow] | type[ConversionSpeedRow
     if not isinstance(raw, dict):
         return from_json(kind, raw, where=where)
     infinite = {name: math.inf for name, flag in _DECIBELS.items() if raw.get(flag) is True}
-    return from_json(kind, raw | infinite, where=where)
+    row = from_json(kind, raw | infinite, where=where)
+    samples = samples_of(row)
+    if samples is not None and (not samples or min(samples) <= 0):
+        raise ResultError(expected=f"positive samples at {where}", got=str(list(samples)), do="measure it again")
+    return row

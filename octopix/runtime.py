@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from octopix.errors import ConfigError, ImageError, ModelFileError, RuntimeMissingError
 from octopix.graph import Graph, read_graph
+from octopix.schema import naming, read_model_bytes
 
 RUNTIME_VARIABLE = "OCTOPIX_RUNTIME"
 
@@ -201,10 +202,12 @@ def open_session(
     _check_threads(threads)
     asked, resolver = _known(DELEGATES, delegate, "delegate")
     name, module = load_runtime(runtime)
-    content = model if isinstance(model, bytes) else _read(model)
-    graph = read_graph(content)
+    content = read_model_bytes(model)
+    with naming(model):
+        graph = read_graph(content)
     start = time.perf_counter()
-    with _runtime_errors(name, "a model this runtime can run", _advice(name)), _quiet_creation():
+    refused = _runtime_errors(name, "a model this runtime can run", _advice(name))
+    with naming(model), refused, _quiet_creation():
         interpreter = module.Interpreter(
             model_content=content,
             num_threads=threads,
@@ -325,15 +328,6 @@ def _runtime_errors(runtime: str, expected: str, do: str) -> Iterator[None]:
     except (RuntimeError, ValueError) as error:
         got = f"from {runtime}: {' '.join(str(error).split())}"
         raise ModelFileError(expected=expected, got=got, do=do) from error
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ModelFileError(
-            expected=f"a readable .tflite at {path}", got=f"{error.strerror or error}", do="check the path"
-        ) from error
 
 
 def _advice(runtime: str) -> str:

@@ -1,0 +1,1 @@
+"""The command line's commands: each module has ``add_arguments(parser)`` and ``execute(args) -> Outcome``."""

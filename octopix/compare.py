@@ -1,0 +1,199 @@
+"""Comparing two pictures, or two models; two results are compared in `octopix.verdict`."""
+
+import math
+import statistics
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from octopix.card import file_sha256, find_card, graph_sha256
+from octopix.complexity import complexity
+from octopix.errors import ConfigError, ImageError
+from octopix.graph import read_graph
+from octopix.images import Picture, read_picture
+from octopix.metrics import SSIM_WINDOW, mse, nrmse, psnr, ssim
+from octopix.restore import Restorer
+from octopix.schema import read_model_bytes
+
+FileKind = Literal["picture", "model", "result"]
+
+_TFLITE_IDENTIFIER = b"TFL3"
+
+
+@dataclass(frozen=True)
+class PictureComparison:
+    """Image B against reference A, over all pixels and channels at their own depth."""
+
+    psnr_db: float
+    """``math.inf`` for identical pixels."""
+    ssim: float | None
+    """None for pictures smaller than SSIM's window."""
+    mse: float
+    """In squared grey levels of the pictures' depth."""
+    nrmse: float | None
+    """None where the reference is black."""
+    peak: int
+    """255, or 65535 for 16-bit pictures."""
+    alpha_identical: bool | None
+    """None where neither has alpha. Alpha is not part of the other figures."""
+
+
+@dataclass(frozen=True)
+class ModelSummary:
+    """What a ``.tflite`` is, read from the file."""
+
+    file: str
+    model: str | None
+    """From the card; None without one."""
+    scheme: str | None
+    kib: float
+    macs: int
+    """At the graph's own input shape."""
+    parameters: int
+    operators: Mapping[str, int]
+    """Operator name -> count."""
+    input_dtype: str
+    input_shape: tuple[int, ...]
+    output_dtype: str
+    graph_sha256: str
+    file_sha256: str
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """Output of model B against output of model A on one picture, both as whole 8- or 16-bit pictures."""
+
+    image: str
+    psnr_db: float
+    largest_difference: int
+    """In grey levels."""
+
+
+@dataclass(frozen=True)
+class ModelComparison:
+    """Two models side by side."""
+
+    a: ModelSummary
+    b: ModelSummary
+    fidelity: tuple[Fidelity, ...]
+    """Empty where no pictures were given."""
+
+    @property
+    def mean_psnr_db(self) -> float | None:
+        """Mean over the pictures whose outputs differ; ``inf`` if none does; None without pictures."""
+        finite = [entry.psnr_db for entry in self.fidelity if math.isfinite(entry.psnr_db)]
+        return statistics.fmean(finite) if finite else math.inf if self.fidelity else None
+
+    @property
+    def operator_changes(self) -> Mapping[str, tuple[int, int]]:
+        """Operators whose number differs: name -> (count in A, count in B)."""
+        names = sorted({*self.a.operators, *self.b.operators})
+        counts = {name: (self.a.operators.get(name, 0), self.b.operators.get(name, 0)) for name in names}
+        return {name: pair for name, pair in counts.items() if pair[0] != pair[1]}
+
+
+def kind_of(path: Path) -> FileKind:
+    """What a file is, by content; by suffix where the content is damaged beyond telling.
+
+    Raises:
+        ConfigError: the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(64)
+    except OSError as error:
+        raise ConfigError(
+            expected=f"a readable file at {path}", got=error.strerror or str(error), do="check the path"
+        ) from error
+    if head[4:8] == _TFLITE_IDENTIFIER or path.suffix == ".tflite":
+        return "model"
+    if head.lstrip()[:1] in (b"{", b"[") or path.suffix == ".json":
+        return "result"
+    return "picture"
+
+
+def compare_pictures(a: Picture, b: Picture) -> PictureComparison:
+    """Compare picture ``b`` with reference ``a``.
+
+    Raises:
+        ImageError: different sizes, channels or depths.
+    """
+    left, right = a.pixels, b.pixels
+    if left.shape != right.shape or left.dtype != right.dtype:
+        raise ImageError(
+            expected=f"two pictures of one size, colour and depth: {left.shape} of {left.dtype}",
+            got=f"{right.shape} of {right.dtype}",
+            do="crop or convert one of them",
+        )
+    peak = int(np.iinfo(left.dtype).max)
+    return PictureComparison(
+        psnr_db=psnr(left, right, peak=peak),
+        ssim=ssim(left, right, peak=peak) if min(left.shape[:2]) >= SSIM_WINDOW else None,
+        mse=mse(left, right),
+        nrmse=nrmse(left, right) if left.any() else None,
+        peak=peak,
+        alpha_identical=_same_alpha(a, b),
+    )
+
+
+def summarise_model(path: Path) -> ModelSummary:
+    """Read a ``.tflite``'s facts; a card is not needed.
+
+    Raises:
+        ModelFileError: damaged or foreign.
+    """
+    content = read_model_bytes(path)
+    graph, card = read_graph(content), find_card(content)
+    cost = complexity(graph)
+    first, last = graph.tensors[graph.inputs[0]], graph.tensors[graph.outputs[0]]
+    return ModelSummary(
+        file=path.name,
+        model=card.model if card else None,
+        scheme=card.scheme if card else None,
+        kib=len(content) / 1024,
+        macs=cost.macs,
+        parameters=cost.parameters,
+        operators=dict(Counter(operator.name for operator in graph.operators)),
+        input_dtype=first.dtype,
+        input_shape=first.shape,
+        output_dtype=last.dtype,
+        graph_sha256=graph_sha256(content),
+        file_sha256=file_sha256(content),
+    )
+
+
+def compare_models(
+    a: Path, b: Path, *, images: Sequence[Path] = (), threads: int = 1, runtime: str | None = None
+) -> ModelComparison:
+    """Compare model ``b`` with model ``a``; with ``images``, run both on them.
+
+    Raises:
+        ModelFileError: damaged, foreign, or, with ``images``, without a card.
+        ImageError: a picture cannot be read, or the outputs differ in size.
+    """
+    summaries = summarise_model(a), summarise_model(b)
+    if not images:
+        return ModelComparison(*summaries, fidelity=())
+    first, second = (Restorer(path, threads=threads, runtime=runtime) for path in (a, b))
+    return ModelComparison(*summaries, fidelity=tuple(_fidelity(path, first, second) for path in images))
+
+
+def _fidelity(path: Path, a: Restorer, b: Restorer) -> Fidelity:
+    picture = read_picture(path)
+    outputs = a.restore(picture), b.restore(picture)
+    difference = np.subtract(outputs[1].pixels, outputs[0].pixels, dtype=np.int32)
+    return Fidelity(
+        image=path.name,
+        psnr_db=compare_pictures(*outputs).psnr_db,
+        largest_difference=int(np.abs(difference).max()),
+    )
+
+
+def _same_alpha(a: Picture, b: Picture) -> bool | None:
+    if a.alpha is None and b.alpha is None:
+        return None
+    return a.alpha is not None and b.alpha is not None and bool(np.array_equal(a.alpha, b.alpha))
