@@ -1,15 +1,16 @@
 """One model on one target: push it, run ``octopix bench`` there, bring the result back."""
 
 import datetime
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.target import Finished, StableTargetError, Target
 from octopix.card import graph_sha256
+from octopix.files import write_bytes
 from octopix.results import BenchRow, Result, read_result
 
-RESULT_NAME = "results.json"
 TIMEOUT_S = 600.0
 
 
@@ -38,14 +39,19 @@ def bench_on(
         TargetError: the target could not do it.
         OctopixError: what came back is no result, or not this model's.
     """
+    run = _run_name(target, model)
     target.push(model, model.name)
-    command = (*target.octopix, "bench", model.name, *options, "--out", RESULT_NAME)
-    finished = target.run(command, timeout=timeout)
+    there = f"{run}.json"  # of this run only: an older result cannot be taken for it
+    finished = target.run((*target.octopix, "bench", model.name, *options, "--out", there), timeout=timeout)
     _expect_success(target, finished)
-    path = reports / _run_name(target, model) / RESULT_NAME
-    target.pull(RESULT_NAME, path)
-    result = read_result(path)
-    _expect_model(result, model)
+    with tempfile.TemporaryDirectory() as folder:
+        brought = Path(folder) / there
+        target.pull(there, brought)
+        result = read_result(brought)
+        _expect_model(result, model)
+        content = brought.read_bytes()
+    path = reports / run / "results.json"
+    write_bytes(path, content)
     return Measured(path, result, finished.stdout)
 
 
@@ -68,7 +74,7 @@ def _expect_model(result: Result, model: Path) -> None:
         raise StableTargetError(
             expected=f"a measurement of {model.name} (graph {here[:8]})",
             got=f"one of {', '.join(sorted(each[:8] for each in there)) or 'nothing'}",
-            do="remove old files from the target's folder and deploy again",
+            do="deploy again with nothing else writing to the target's folder",
         )
 
 
