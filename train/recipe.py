@@ -37,6 +37,8 @@ class Recipe(BaseModel):
     """Where the weights start, in words: it is written into the weights file."""
     seed: int
     precision: Precision
+    expansion: int = 0
+    """Width of the linear expansion each convolution is trained with (`train.expansion`); 0 trains it plainly."""
     average: float
     """Decay of the running average of weights that is validated and kept; 0 keeps the raw weights."""
     epoch_steps: PositiveInt

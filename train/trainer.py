@@ -14,6 +14,7 @@ import tf_keras
 from octopix.errors import ConfigError
 from octopix.files import write_text
 from octopix.images import Array
+from train.expansion import collapsed_weights, expanded
 from train.losses import LOSSES
 from train.models.spec import ModelSpec
 from train.pipeline import batches
@@ -66,9 +67,9 @@ class Trainer:
         self.spec, self.recipe, self.folder = spec, recipe, folder
         _claim(folder, recipe)
         tf_keras.utils.set_random_seed(recipe.seed)
-        self._model = _built(spec, POLICIES[recipe.precision])
+        self._model = _built(spec, POLICIES[recipe.precision], recipe.expansion)
         self._average = _built(spec, "float32")
-        self._average.set_weights(self._model.get_weights())
+        self._follow(0.0)
         self._optimizer = tf_keras.optimizers.Adam(recipe.stages[0].learning_rate)
         self._optimizer.build(self._model.trainable_variables)
         self._train = train
@@ -113,8 +114,7 @@ class Trainer:
         return self._close_epoch(float(losses.result()), within + len(steps) - 1, stage, pixels / seconds / 1e6)
 
     def _train_step(self, stage: Stage) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-        model, average, optimizer = self._model, self._average, self._optimizer
-        loss_of, decay = LOSSES[stage.loss], self.recipe.average
+        model, optimizer, loss_of = self._model, self._optimizer, LOSSES[stage.loss]
 
         @tf.function(reduce_retracing=True)
         def step(lr: tf.Tensor, hr: tf.Tensor) -> tf.Tensor:
@@ -122,11 +122,18 @@ class Trainer:
                 loss = loss_of(hr, tf.cast(model(lr, training=True), tf.float32))
             gradients = tape.gradient(loss, model.trainable_variables)
             optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
-            for kept, new in zip(average.weights, model.weights, strict=True):
-                kept.assign(decay * kept + (1 - decay) * tf.cast(new, kept.dtype))
+            done = tf.cast(optimizer.iterations, tf.float32)
+            self._follow(
+                tf.minimum(self.recipe.average, done / (done + 10))
+            )  # a short memory as long as little is known
             return loss
 
         return cast(Callable[[tf.Tensor, tf.Tensor], tf.Tensor], step)
+
+    def _follow(self, decay: tf.Tensor | float) -> None:
+        """Move the averaged weights towards the trained ones; ``decay`` 0 copies."""
+        for kept, new in zip(self._average.weights, collapsed_weights(self._model), strict=True):
+            kept.assign(decay * kept + (1 - decay) * tf.cast(new, kept.dtype))
 
     def _close_epoch(self, loss: float, within: int, stage: Stage, speed: float) -> Epoch:
         value = self._validator.psnr()
@@ -168,11 +175,12 @@ class Trainer:
         return manager
 
 
-def _built(spec: ModelSpec, policy: str) -> tf_keras.Model:
+def _built(spec: ModelSpec, policy: str, expansion: int = 0) -> tf_keras.Model:
     before = tf_keras.mixed_precision.global_policy()
     tf_keras.mixed_precision.set_global_policy(policy)
     try:
-        return spec.build()
+        model = spec.build()
+        return expanded(model, expansion) if expansion else model
     finally:
         tf_keras.mixed_precision.set_global_policy(before)
 
