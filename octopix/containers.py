@@ -151,8 +151,6 @@ def _walk_webp(file: _File) -> Container:
 
 
 def _walk_bmp(file: _File) -> Container:
-    if file.number(14, "<I") < 40:  # the OS/2 header of 1988 has other fields: OpenCV judges it alone
-        return Container()
     pixels, width, height = file.number(10, "<I"), file.number(18, "<i"), file.number(22, "<i")
     bits, compression = file.number(28, "<H"), file.number(30, "<I")
     row = (abs(width) * bits + 31) // 32 * 4
@@ -181,6 +179,6 @@ _WALKERS: Mapping[bytes, Callable[[_File], Container]] = {
     rb"\x89PNG\r\n\x1a\n": _walk_png,
     rb"\xff\xd8\xff": _walk_jpeg,
     rb"RIFF....WEBP": _walk_webp,
-    # "BM" alone begins many a text; a header's length follows.
-    rb"BM.{12}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0": _walk_bmp,
+    # "BM" alone begins many a text; a header's length follows. Not the 12 bytes of OS/2: OpenCV reads those as grey.
+    rb"BM.{12}[\x28\x34\x38\x40\x6c\x7c]\0\0\0": _walk_bmp,
 }

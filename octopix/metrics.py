@@ -95,7 +95,7 @@ def ssim(reference: Array, image: Array, *, peak: float = 255.0) -> float:
     pairs = zip(_planes(reference), _planes(image), strict=True)
     total = sum(_ssim_sum(first, second, peak) for first, second in pairs)
     windows: int = (height - margin) * (width - margin) * (reference.size // (height * width))
-    return _finite(total) / windows
+    return total / windows
 
 
 def _ssim_sum(reference: Array, image: Array, peak: float) -> float:
@@ -137,7 +137,7 @@ def _squared_error(reference: Array, image: Array) -> float:
     for first, second in _chunks(reference, image):
         difference = first - second
         total += float(np.dot(difference, difference))
-    return _finite(total)
+    return total
 
 
 def _chunks(*images: Array) -> Iterator[tuple[npt.NDArray[np.float64], ...]]:
@@ -145,12 +145,6 @@ def _chunks(*images: Array) -> Iterator[tuple[npt.NDArray[np.float64], ...]]:
     flat = [image.reshape(-1) for image in images]
     for start in range(0, flat[0].size, _CHUNK):
         yield tuple(part[start : start + _CHUNK].astype(np.float64) for part in flat)
-
-
-def _finite(total: float) -> float:
-    if not math.isfinite(total):
-        raise ImageError(expected="finite values", got="NaN or infinity", do="check what made these images")
-    return total
 
 
 def _check_pair(reference: Array, image: Array) -> None:
@@ -167,6 +161,8 @@ def _check_pair(reference: Array, image: Array) -> None:
             got=f"{reference.dtype} and {image.dtype}",
             do="convert one, so that both have one scale",
         )
+    if "float" in kinds and not (np.isfinite(reference).all() and np.isfinite(image).all()):
+        raise ImageError(expected="finite values", got="NaN or infinity", do="check what made these images")
 
 
 def _kind(image: Array) -> str:
