@@ -73,6 +73,16 @@ class Operator:
     options: Mapping[str, Option]
     """What `octopix.operators.OPTIONS` lists for it; enums as words, e.g. ``padding``: ``SAME``."""
 
+    def number(self, option: str, default: int = 0) -> int:
+        """An option that is a number."""
+        value = self.options.get(option, default)
+        return value if isinstance(value, int) else default
+
+    def sizes(self, option: str) -> tuple[int, ...]:
+        """An option that is a list of numbers."""
+        value = self.options.get(option, ())
+        return value if isinstance(value, tuple) else ()
+
 
 @dataclass(frozen=True)
 class Graph:
