@@ -1,6 +1,6 @@
 """The command line: `octopix run | inspect | bench | compare`.
 
-Results go to stdout: text, or with ``--json`` JSON and nothing else. Progress, warnings and errors go to stderr.
+Results go to stdout: text, or with ``--json`` JSON and nothing else. Progress and errors go to stderr.
 Exit codes: 0 done, 1 `compare` found B worse, 2 an error the user can mend, 130 and 143 interrupted.
 """
 

@@ -2,7 +2,6 @@
 
 import math
 import statistics
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,18 +9,14 @@ from typing import Literal
 
 import numpy as np
 
-from octopix.card import file_sha256, find_card, graph_sha256
-from octopix.complexity import complexity
 from octopix.errors import ConfigError, ImageError
-from octopix.graph import read_graph
 from octopix.images import Picture, read_picture
 from octopix.metrics import SSIM_WINDOW, mse, nrmse, psnr, ssim
 from octopix.restore import Restorer
-from octopix.schema import read_model_bytes
+from octopix.schema import IDENTIFIER
+from octopix.summary import ModelSummary, summarise
 
 FileKind = Literal["picture", "model", "result"]
-
-_TFLITE_IDENTIFIER = b"TFL3"
 
 
 @dataclass(frozen=True)
@@ -40,27 +35,6 @@ class PictureComparison:
     """255, or 65535 for 16-bit pictures."""
     alpha_identical: bool | None
     """None where neither has alpha. Alpha is not part of the other figures."""
-
-
-@dataclass(frozen=True)
-class ModelSummary:
-    """What a ``.tflite`` is, read from the file."""
-
-    file: str
-    model: str | None
-    """From the card; None without one."""
-    scheme: str | None
-    kib: float
-    macs: int
-    """At the graph's own input shape."""
-    parameters: int
-    operators: Mapping[str, int]
-    """Operator name -> count."""
-    input_dtype: str
-    input_shape: tuple[int, ...]
-    output_dtype: str
-    graph_sha256: str
-    file_sha256: str
 
 
 @dataclass(frozen=True)
@@ -91,8 +65,8 @@ class ModelComparison:
     @property
     def operator_changes(self) -> Mapping[str, tuple[int, int]]:
         """Operators whose number differs: name -> (count in A, count in B)."""
-        names = sorted({*self.a.operators, *self.b.operators})
-        counts = {name: (self.a.operators.get(name, 0), self.b.operators.get(name, 0)) for name in names}
+        a, b = self.a.operator_counts, self.b.operator_counts
+        counts = {name: (a.get(name, 0), b.get(name, 0)) for name in sorted({*a, *b})}
         return {name: pair for name, pair in counts.items() if pair[0] != pair[1]}
 
 
@@ -109,7 +83,7 @@ def kind_of(path: Path) -> FileKind:
         raise ConfigError(
             expected=f"a readable file at {path}", got=error.strerror or str(error), do="check the path"
         ) from error
-    if head[4:8] == _TFLITE_IDENTIFIER or path.suffix == ".tflite":
+    if head[4:8] == IDENTIFIER or path.suffix == ".tflite":
         return "model"
     if head.lstrip()[:1] in (b"{", b"[") or path.suffix == ".json":
         return "result"
@@ -140,32 +114,6 @@ def compare_pictures(a: Picture, b: Picture) -> PictureComparison:
     )
 
 
-def summarise_model(path: Path) -> ModelSummary:
-    """Read a ``.tflite``'s facts; a card is not needed.
-
-    Raises:
-        ModelFileError: damaged or foreign.
-    """
-    content = read_model_bytes(path)
-    graph, card = read_graph(content), find_card(content)
-    cost = complexity(graph)
-    first, last = graph.tensors[graph.inputs[0]], graph.tensors[graph.outputs[0]]
-    return ModelSummary(
-        file=path.name,
-        model=card.model if card else None,
-        scheme=card.scheme if card else None,
-        kib=len(content) / 1024,
-        macs=cost.macs,
-        parameters=cost.parameters,
-        operators=dict(Counter(operator.name for operator in graph.operators)),
-        input_dtype=first.dtype,
-        input_shape=first.shape,
-        output_dtype=last.dtype,
-        graph_sha256=graph_sha256(content),
-        file_sha256=file_sha256(content),
-    )
-
-
 def compare_models(
     a: Path, b: Path, *, images: Sequence[Path] = (), threads: int = 1, runtime: str | None = None
 ) -> ModelComparison:
@@ -175,7 +123,7 @@ def compare_models(
         ModelFileError: damaged, foreign, or, with ``images``, without a card.
         ImageError: a picture cannot be read, or the outputs differ in size.
     """
-    summaries = summarise_model(a), summarise_model(b)
+    summaries = summarise(a), summarise(b)
     if not images:
         return ModelComparison(*summaries, fidelity=())
     first, second = (Restorer(path, threads=threads, runtime=runtime) for path in (a, b))

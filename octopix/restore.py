@@ -144,8 +144,8 @@ def _encode(plane: Array, session: Session) -> Array:
         return plane_bytes(plane if plane.dtype.kind == "f" or plane.dtype == np.uint8 else to_unit(plane))
     scale, zero_point = session.input_quantization
     limits = np.iinfo(session.input_dtype)
-    stored = np.floor(_unit(plane) / np.float32(scale) + np.float32(0.5)) + zero_point
-    return np.clip(stored, limits.min, limits.max).astype(session.input_dtype)
+    levels: Array = np.floor(_unit(plane) / np.float32(scale) + np.float32(0.5)) + zero_point
+    return np.clip(levels, limits.min, limits.max).astype(session.input_dtype)
 
 
 def _decode(stored: Array, session: Session) -> Array:
@@ -170,7 +170,7 @@ def _to_depth(plane: Array, dtype: np.dtype[np.generic]) -> Array:
     """Clip and round half up to the picture's own depth."""
     if dtype == np.uint8:
         return plane_bytes(plane)
-    levels = np.clip(plane, 0, 1).astype(np.float64) * 65535
+    levels: Array = np.clip(plane, 0, 1).astype(np.float64) * 65535
     return np.floor(levels + 0.5).astype(np.uint16)
 
 

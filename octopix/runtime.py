@@ -35,11 +35,13 @@ class RuntimeEntry:
 
     module: str
     extra: str
+    numpy_below: int | None = None
+    """The NumPy major version it was not compiled for: there it imports, and dies when it makes an interpreter."""
 
 
 RUNTIMES: Mapping[str, RuntimeEntry] = {
     "ai-edge-litert": RuntimeEntry(module="ai_edge_litert.interpreter", extra="litert"),
-    "tflite-runtime": RuntimeEntry(module="tflite_runtime.interpreter", extra="tflite-runtime"),
+    "tflite-runtime": RuntimeEntry(module="tflite_runtime.interpreter", extra="tflite-runtime", numpy_below=2),
 }
 """Distribution name -> entry, in order of preference."""
 
@@ -200,7 +202,7 @@ def open_session(
         ConfigError: an unknown runtime or delegate, or fewer than one thread.
     """
     _check_threads(threads)
-    asked, resolver = _known(DELEGATES, delegate, "delegate")
+    asked, resolver = _known(DELEGATES, delegate, "delegate that")
     name, module = load_runtime(runtime)
     content = read_model_bytes(model)
     with naming(model):
@@ -229,21 +231,26 @@ def load_runtime(name: str | None = None) -> tuple[str, Any]:
     """
     wanted = name or os.environ.get(RUNTIME_VARIABLE) or None
     if wanted is not None:
-        _known(RUNTIMES, wanted, "runtime")
+        _known(RUNTIMES, wanted, f"runtime (given, or in {RUNTIME_VARIABLE}) that")
     candidates = tuple(RUNTIMES) if wanted is None else (wanted,)
     reasons = []
     for candidate in candidates:
         try:
-            return candidate, importlib.import_module(RUNTIMES[candidate].module)
-        except ModuleNotFoundError:
-            reasons.append(f"no {candidate}")
-        except (ImportError, AttributeError) as error:  # tflite-runtime 2.14 under numpy 2 raises either
-            reasons.append(f"a {candidate} that cannot be imported ({str(error).splitlines()[0]})")
+            return candidate, _import(RUNTIMES[candidate])
+        except ImportError as error:
+            reasons.append(f"{candidate}: {error.msg}")
     raise RuntimeMissingError(
         expected="an installed TFLite runtime" if wanted is None else f"the runtime {wanted}",
-        got=", ".join(reasons),
+        got="; ".join(reasons),
         do=f'run: pip install "octopix[{RUNTIMES[candidates[0]].extra}]"',
     )
+
+
+def _import(entry: RuntimeEntry) -> Any:
+    module = importlib.import_module(entry.module)
+    if entry.numpy_below is not None and int(np.__version__.partition(".")[0]) >= entry.numpy_below:
+        raise ImportError(f"compiled for NumPy below {entry.numpy_below}, but this is NumPy {np.__version__}")
+    return module
 
 
 def _facts(interpreter: Any, *, runtime: str, asked: str, threads: int) -> RunFacts:

@@ -1,39 +1,32 @@
 """`octopix bench`: time a model on this machine."""
 
 import argparse
-import re
 from pathlib import Path
 
 import numpy as np
 
 from octopix.card import file_sha256, find_card, graph_sha256
-from octopix.commands.options import add_json, add_session, at_least_one
+from octopix.commands.options import add_json, add_session, add_size, at_least_one
 from octopix.commands.outcome import Outcome, table
-from octopix.complexity import complexity
 from octopix.errors import ModelFileError
 from octopix.latency import measure
 from octopix.results import BenchRow, Result, write_result
 from octopix.runtime import Session, open_session
-from octopix.schema import read_model_bytes
+from octopix.schema import naming, read_model_bytes
+from octopix.summary import count, picture_size
 
 HELP = "time a model on this machine"
 DESCRIPTION = """\
 Time a .tflite: the network alone, on random values, input already in place. Raw samples are kept; unsteady
 measurements say so.
 """
-_DYNAMIC_SIDE = 128
 _SEED = 0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `octopix bench`."""
     parser.add_argument("model", type=Path, metavar="M.tflite", help="the network; a card is not needed")
-    parser.add_argument(
-        "--size",
-        type=_size,
-        metavar="HxW",
-        help=f"input height and width (default: the model's own, {_DYNAMIC_SIDE} where it is open)",
-    )
+    add_size(parser)
     parser.add_argument("--runs", type=at_least_one, default=20, metavar="N", help="least timed calls (default: 20)")
     parser.add_argument(
         "--seconds", type=_seconds, default=2.0, metavar="S", help="least seconds of timed calls (default: 2)"
@@ -47,19 +40,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> Outcome:
     """Time the model; the payload is a result JSON of kind ``bench``."""
     content = read_model_bytes(args.model)
-    session = open_session(content, threads=args.threads, runtime=args.runtime, delegate=args.delegate)
+    with naming(args.model):
+        session = open_session(content, threads=args.threads, runtime=args.runtime, delegate=args.delegate)
     shape = _shape(session, args.size)
     session.place(_noise(shape, session))
     latency = measure(
         session.execute, warmup=args.warmup, runs=args.runs, min_seconds=args.seconds, init_ms=session.init_ms
     )
-    cost, card = complexity(session.graph, height=shape[1], width=shape[2]), find_card(content)
+    cost, card = count(session.graph, (shape[1], shape[2])), find_card(content)
     row = BenchRow(
         model=card.model if card else args.model.stem,
         scheme=card.scheme if card else None,
         shape=shape,
-        macs=cost.macs,
-        parameters=cost.parameters,
+        macs=cost.macs if cost else None,
+        parameters=cost.parameters if cost else None,
         kib=len(content) / 1024,
         latency=latency,
         facts=session.facts,
@@ -73,16 +67,15 @@ def execute(args: argparse.Namespace) -> Outcome:
 
 
 def _shape(session: Session, size: tuple[int, int] | None) -> tuple[int, ...]:
-    """The input shape to time: the wanted size, else the model's own, with open dimensions filled in."""
-    signature = session.graph.tensors[session.graph.inputs[0]].shape_signature or session.input_shape
-    if len(session.input_shapes) != 1 or len(signature) != 4:
+    """The input shape to time."""
+    found = picture_size(session.graph, size)
+    if found is None:
         raise ModelFileError(
             expected="a network of one input (1, H, W, C)",
             got=f"inputs {', '.join(map(str, session.input_shapes))}",
             do="time it with the benchmark tool of its runtime",
         )
-    height, width = size or tuple(_DYNAMIC_SIDE if side < 1 else side for side in signature[1:3])
-    return (1, height, width, signature[3])
+    return (1, *found, session.input_shape[3])
 
 
 def _noise(shape: tuple[int, ...], session: Session) -> np.ndarray:
@@ -113,7 +106,7 @@ def _text(row: BenchRow, result: Result) -> str:
     return "\n".join(
         [
             f"{row.model} {row.scheme or '(no card)'}  input {'x'.join(map(str, row.shape))}  {row.kib:.1f} KiB"
-            f"  {(row.macs or 0) / 1e9:.4f} GMACs  {row.parameters} parameters",
+            f"  {_millions(row.macs)} MMACs  {_millions(row.parameters)} M parameters",
             f"{facts.runtime} {facts.version}, {facts.threads} thread(s), asked {facts.delegate_asked}, got {got}",
             f"on {result.conditions.cpu or result.conditions.machine}, {result.conditions.cores} cores",
             summary,
@@ -122,11 +115,8 @@ def _text(row: BenchRow, result: Result) -> str:
     )
 
 
-def _size(text: str) -> tuple[int, int]:
-    found = re.fullmatch(r"([1-9]\d*)[x×]([1-9]\d*)", text)
-    if not found:
-        raise argparse.ArgumentTypeError(f"expected HxW such as 128x128, got {text!r}")
-    return int(found[1]), int(found[2])
+def _millions(value: int | None) -> str:
+    return "unknown" if value is None else f"{value / 1e6:.3f}"
 
 
 def _seconds(text: str) -> float:

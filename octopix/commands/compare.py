@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,6 @@ from octopix.commands.options import add_json, at_least_one, pictures_in
 from octopix.commands.outcome import OK, WORSE, Outcome, table
 from octopix.compare import (
     ModelComparison,
-    ModelSummary,
     compare_models,
     compare_pictures,
     kind_of,
@@ -19,6 +19,7 @@ from octopix.errors import ConfigError
 from octopix.images import read_picture
 from octopix.results import decibels, read_result
 from octopix.runtime import RUNTIMES
+from octopix.summary import ModelSummary, Port
 from octopix.verdict import RowVerdict, Verdict, compare_results
 
 HELP = "compare two pictures, two models or two results"
@@ -85,14 +86,14 @@ def _models(args: argparse.Namespace) -> Outcome:
 def _models_text(found: ModelComparison) -> str:
     rows = [
         ("file", found.a.file, found.b.file),
-        ("model", _name(found.a), _name(found.b)),
+        ("model", found.a.name, found.b.name),
         ("size KiB", f"{found.a.kib:.1f}", f"{found.b.kib:.1f}"),
-        ("MACs", str(found.a.macs), str(found.b.macs)),
-        ("parameters", str(found.a.parameters), str(found.b.parameters)),
-        ("operators", str(sum(found.a.operators.values())), str(sum(found.b.operators.values()))),
-        *((f"  {name}", str(old), str(new)) for name, (old, new) in found.operator_changes.items()),
-        ("input", found.a.input_dtype, found.b.input_dtype),
-        ("output", found.a.output_dtype, found.b.output_dtype),
+        ("input", _at(found.a), _at(found.b)),
+        ("MACs", found.a.macs, found.b.macs),
+        ("parameters", found.a.parameters, found.b.parameters),
+        ("operators", len(found.a.operators), len(found.b.operators)),
+        *((f"  {name}", old, new) for name, (old, new) in found.operator_changes.items()),
+        ("output", _types(found.a.outputs), _types(found.b.outputs)),
     ]
     parts = [table(("", "A", "B"), rows)]
     if found.a.graph_sha256 == found.b.graph_sha256:
@@ -141,8 +142,13 @@ def _row_json(row: RowVerdict) -> dict[str, Any]:
     return dataclasses.asdict(row) | changes
 
 
-def _name(summary: ModelSummary) -> str:
-    return "(no card)" if summary.model is None else f"{summary.model} {summary.scheme}"
+def _at(summary: ModelSummary) -> str:
+    size = "" if summary.size is None else f" {summary.size[0]}x{summary.size[1]}"
+    return _types(summary.inputs) + size
+
+
+def _types(ports: Sequence[Port]) -> str:
+    return ", ".join(port.dtype for port in ports)
 
 
 def _db(value: float) -> str:

@@ -1,10 +1,12 @@
 """Arguments that several commands share."""
 
 import argparse
+import re
 from pathlib import Path
 
 from octopix.errors import DataError
 from octopix.runtime import DELEGATES, RUNTIME_VARIABLE, RUNTIMES
+from octopix.summary import STAND_IN_SIDE
 
 _PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 
@@ -20,6 +22,16 @@ def at_least_one(text: str) -> int:
 def add_json(parser: argparse.ArgumentParser) -> None:
     """``--json``."""
     parser.add_argument("--json", action="store_true", help="write JSON, and nothing else, to standard output")
+
+
+def add_size(parser: argparse.ArgumentParser) -> None:
+    """``--size``: (height, width) or None."""
+    parser.add_argument(
+        "--size",
+        type=_size,
+        metavar="HxW",
+        help=f"input height and width (default: the model's own, {STAND_IN_SIDE} where it takes any)",
+    )
 
 
 def add_session(parser: argparse.ArgumentParser) -> None:
@@ -52,3 +64,10 @@ def pictures_in(path: Path) -> tuple[Path, ...]:
             expected=f"pictures ({', '.join(_PICTURE_SUFFIXES)}) in {path}", got="none", do="check the folder"
         )
     return found
+
+
+def _size(text: str) -> tuple[int, int]:
+    found = re.fullmatch(r"([1-9]\d*)[x×]([1-9]\d*)", text)
+    if not found:
+        raise argparse.ArgumentTypeError(f"expected HxW such as 128x128, got {text!r}")
+    return int(found[1]), int(found[2])

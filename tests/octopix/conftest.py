@@ -8,16 +8,12 @@ import pytest
 import skimage
 
 from octopix.card import ModelCard
-from octopix.images import Picture, write_picture
-
-PHOTOS = Path(skimage.__file__).parent / "data"
-"""astronaut.png, chelsea.png, coffee.png, rocket.jpg (RGB) and camera.png (grey) ship in scikit-image's wheel."""
 
 GAINS = (1.0, 0.5, 0.25)
 """What the RGB network does to red, green and blue: powers of two, exact in int8, and another one for each."""
 
 
-def make_card(**changes: object) -> ModelCard:
+def _card(**changes: object) -> ModelCard:
     """The card of a luma ×2 network, or what ``changes`` make of it."""
     facts: dict[str, object] = {
         "model": "nearest_x2",
@@ -32,43 +28,51 @@ def make_card(**changes: object) -> ModelCard:
 
 
 @pytest.fixture(scope="session")
+def make_card() -> Callable[..., ModelCard]:
+    """The card of a luma ×2 network, with whatever facts are changed."""
+    return _card
+
+
+@pytest.fixture(scope="session")
+def gains() -> tuple[float, float, float]:
+    """What the RGB networks multiply red, green and blue with."""
+    return GAINS
+
+
+@pytest.fixture(scope="session")
+def photos() -> Path:
+    """Folder of photographs: astronaut.png, chelsea.png, coffee.png, rocket.jpg (RGB) and camera.png (grey)."""
+    return Path(skimage.__file__).parent / "data"
+
+
+@pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
-    """Name -> file. ``nearest…``: luma ×2, every pixel four times; ``gains…``: RGB ×1, channels times `GAINS`;
+    """Name -> file. ``nearest…``: luma ×2, every pixel four times; ``gains…``: RGB ×1, channels times ``gains``;
     ``double``: luma ×1, values doubled; ``even``: luma ×1, identity, takes even sides only; ``bare``: no card;
-    ``lying``: ``nearest`` with a card that says ×4.
+    ``lying``: ``nearest`` with a card that says ×4; ``sum``: two inputs.
     """
     from quantize.embed import embed_card  # TensorFlow, only where a test needs models
 
-    nearest = make_card()
-    gains = make_card(model="gains", task="enhancement", scale=1, channels="rgb")
-    double = make_card(model="double", task="enhancement", scale=1)
+    nearest = _card()
+    gains = _card(model="gains", task="enhancement", scale=1, channels="rgb")
+    double = _card(model="double", task="enhancement", scale=1)
     cards = {
         "nearest": (nearest, _convert(_nearest, 1)),
-        "nearest-uint8": (make_card(scheme="int8-ptq-minmax"), _convert(_nearest, 1, ports="uint8")),
-        "nearest-int8": (make_card(scheme="int8-ptq-minmax"), _convert(_nearest, 1, ports="int8")),
+        "nearest-uint8": (_card(scheme="int8-ptq-minmax"), _convert(_nearest, 1, ports="uint8")),
+        "nearest-int8": (_card(scheme="int8-ptq-minmax"), _convert(_nearest, 1, ports="int8")),
         "gains": (gains, _convert(_gains, 3)),
         "gains-uint8": (gains, _convert(_gains, 3, ports="uint8")),
         "double": (double, _convert(_double, 1)),
-        "even": (make_card(model="even", task="enhancement", scale=1, multiple_of=2), _convert(_even, 1)),
+        "even": (_card(model="even", task="enhancement", scale=1, multiple_of=2), _convert(_even, 1)),
     }
-    cards["lying"] = (make_card(scale=4), cards["nearest"][1])
+    cards["lying"] = (_card(scale=4), cards["nearest"][1])
     folder = tmp_path_factory.mktemp("models")
     files = {name: embed_card(content, card) for name, (card, content) in cards.items()}
+    files["sum"] = embed_card(_convert(_sum, 1, inputs=2), nearest)
     files["bare"] = cards["nearest"][1]
     for name, content in files.items():
         (folder / f"{name}.tflite").write_bytes(content)
     return {name: folder / f"{name}.tflite" for name in files}
-
-
-@pytest.fixture
-def save(tmp_path: Path) -> Callable[[str, np.ndarray], Path]:
-    """Write pixels (and nothing else) as a picture into the test's folder."""
-
-    def write(name: str, pixels: np.ndarray) -> Path:
-        write_picture(tmp_path / name, Picture(pixels=pixels))
-        return tmp_path / name
-
-    return write
 
 
 def _nearest(tf, x):  # type: ignore[no-untyped-def]
@@ -87,12 +91,16 @@ def _even(tf, x):  # type: ignore[no-untyped-def]
     return tf.nn.depth_to_space(tf.nn.space_to_depth(x, 2), 2)
 
 
-def _convert(network, channels: int, *, ports: str = "float32") -> bytes:  # type: ignore[no-untyped-def]
+def _sum(tf, x, y):  # type: ignore[no-untyped-def]
+    return x + y
+
+
+def _convert(network, channels: int, *, ports: str = "float32", inputs: int = 1) -> bytes:  # type: ignore[no-untyped-def]
     """A float model, or a full-integer one with ``ports`` (uint8 or int8) as input and output type."""
     import tensorflow as tf
 
     signature = tf.TensorSpec((1, 16, 16, channels), tf.float32)
-    function = tf.function(lambda x: network(tf, x)).get_concrete_function(signature)
+    function = tf.function(lambda *values: network(tf, *values)).get_concrete_function(*[signature] * inputs)
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function])
     if ports != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
