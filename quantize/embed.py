@@ -1,7 +1,7 @@
 """Writes into ``.tflite`` files, by TensorFlow's schema: the model card, and calibrated ranges for the quantizer."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import flatbuffers
@@ -64,6 +64,17 @@ def with_ranges(float_model: bytes, ranges: Mapping[int, tuple[float, float]]) -
             )
         unpacked.subgraphs[0].tensors[index].quantization = _range(low, high)
     return _pack(unpacked, _Builder(len(float_model)))
+
+
+def rewritten(model: bytes, edit: Callable[[Any], None]) -> bytes:
+    """A model without a card, changed by ``edit`` through TensorFlow's schema objects (``ModelT``) and packed again.
+
+    Raises:
+        ModelFileError: no whole ``.tflite``.
+    """
+    unpacked = _unpack(model)
+    edit(unpacked)
+    return _pack(unpacked, _Builder(len(model)))
 
 
 class _Builder(flatbuffers.Builder):

@@ -1,0 +1,175 @@
+"""``python -m quantize``: float models in, checked int8 ``.tflite`` files with cards out.
+
+python -m quantize --model espcn_x4 --scheme all [--data DIR] [--out artifacts] [--quick] [--json]
+python -m quantize conversion-speed [--model espcn_x4] [--data DIR] [--out RESULT.json]
+"""
+
+import argparse
+import contextlib
+import dataclasses
+import faulthandler
+import os
+import statistics
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from octopix.errors import OctopixError
+from octopix.files import dump_json
+from quantize.schemes import known_schemes, parse_schemes
+
+if TYPE_CHECKING:
+    from octopix.results import Result
+    from quantize.pipeline import Artifact
+    from quantize.workbench import Watch
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code (2 for an error of the user's)."""
+    given = sys.argv[1:] if arguments is None else arguments
+    options = _parser().parse_args(given if given[:1] == ["conversion-speed"] else ["models", *given])
+    try:
+        options.run(options)
+    except OctopixError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--model", default="espcn_x4", help="name in the zoo (default: %(default)s)")
+    common.add_argument(
+        "--data", type=Path, help="folder of images (default: $OCTOPIX_DATA, else built-in photographs)"
+    )
+    parser = argparse.ArgumentParser(prog="python -m quantize")
+    commands = parser.add_subparsers(required=True)
+    models = commands.add_parser(
+        "models",
+        parents=[common],
+        prog="python -m quantize",
+        description="Quantize a float model and prove what it costs.",
+        epilog="python -m quantize conversion-speed --help: time the conversion against TFLiteConverter's",
+    )
+    models.add_argument("--scheme", default="all", help=f"`all`, or some of: {', '.join(known_schemes())}")
+    models.add_argument(
+        "--out", type=Path, default=Path("artifacts"), help="folder of artifacts (default: %(default)s)"
+    )
+    models.add_argument("--quick", action="store_true", help="short training, few images: not for figures")
+    models.add_argument("--json", action="store_true", help="JSON on stdout, and nothing else there")
+    models.set_defaults(run=_models)
+    speed = commands.add_parser("conversion-speed", parents=[common], description="Time Keras model to int8 bytes.")
+    speed.add_argument("--out", type=Path, default=Path("benchmarks/results/conversion-speed.json"))
+    speed.set_defaults(run=_conversion_speed)
+    return parser
+
+
+def _models(options: argparse.Namespace) -> None:
+    schemes = parse_schemes(options.scheme)
+    from train.data.sources import locate
+
+    home = locate(options.data)
+    with _native_noise_dropped() as screen:
+        from quantize.pipeline import quantize
+
+        with _progress(screen) as watch:
+            made = quantize(options.model, schemes, home=home, out=options.out, quick=options.quick, watch=watch)
+    print(dump_json(_payload(made)) if options.json else _table(made), end="")
+
+
+def _conversion_speed(options: argparse.Namespace) -> None:
+    from train.data.sources import locate
+
+    home = locate(options.data)
+    with _native_noise_dropped():
+        from octopix.results import write_result
+        from quantize.conversion_speed import conversion_speed
+
+        result = conversion_speed(options.model, home)
+    write_result(options.out, result)
+    print(_speed_lines(result), end="")
+
+
+@contextlib.contextmanager
+def _native_noise_dropped() -> Iterator[TextIO]:
+    """Send what native code writes to file descriptor 2 nowhere, and yield a stream that still reaches the user.
+
+    TensorFlow's C++ prints notes on every conversion, whatever its log level. Python's ``sys.stderr`` keeps
+    working, and a crash in native code still leaves Python's traceback.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.stderr.flush()
+    kept, before = os.dup(2), sys.stderr
+    with (
+        os.fdopen(kept, "w", buffering=1, encoding="utf-8", errors="replace") as screen,
+        Path(os.devnull).open("w") as void,
+    ):
+        os.dup2(void.fileno(), 2)
+        sys.stderr = screen
+        faulthandler.enable(screen)
+        try:
+            yield screen
+        finally:
+            faulthandler.disable()
+            os.dup2(kept, 2)
+            sys.stderr = before
+
+
+@contextlib.contextmanager
+def _progress(screen: TextIO) -> "Iterator[Watch]":
+    """A bar on ``screen`` for a terminal; silence elsewhere."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(file=screen), transient=True) as bar:
+        task = bar.add_task("", total=None)
+
+        def watch(what: str, done: int, total: int) -> None:
+            bar.update(task, description=what, completed=done, total=total or None)
+
+        yield watch
+
+
+def _table(made: "tuple[Artifact, ...]") -> str:
+    first = made[0].card.validation
+    assert first is not None  # the pipeline validates all it writes
+    title = f"{made[0].card.model}: validation on {first.images} images of {first.image_set}, protocol {first.protocol}"
+    lines = [title, f"{'scheme':<20}{'PSNR dB':>9}{'drop dB':>9}{'fidelity dB':>13}{'KiB':>8}{'seconds':>9}"]
+    return "\n".join([*lines, *(_line(artifact) for artifact in made), str(made[0].path.parent)]) + "\n"
+
+
+def _line(artifact: "Artifact") -> str:
+    quality = artifact.card.validation
+    assert quality is not None
+    fidelity = "identical" if quality.fidelity is None else f"{quality.fidelity:.2f}"
+    return (
+        f"{artifact.card.scheme:<20}{quality.psnr:>9.3f}{quality.drop:>9.3f}{fidelity:>13}"
+        f"{artifact.kib:>8.1f}{artifact.seconds:>9.1f}"
+    )
+
+
+def _payload(made: "tuple[Artifact, ...]") -> dict[str, object]:
+    rows = [
+        {
+            "path": str(artifact.path),
+            "kib": artifact.kib,
+            "seconds": artifact.seconds,
+            "drop_db": artifact.card.validation and artifact.card.validation.drop,
+            "card": dataclasses.asdict(artifact.card),
+        }
+        for artifact in made
+    ]
+    return {"artifacts": rows}
+
+
+def _speed_lines(timed: "Result") -> str:
+    lines = [f"{'method':<18}{'median s':>10}{'times as fast':>15}"]
+    for row in timed.to_json()["rows"]:
+        lines.append(f"{row['method']:<18}{statistics.median(row['samples_s']):>10.2f}{row['ratio']:>15.2f}")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

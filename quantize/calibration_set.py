@@ -1,0 +1,97 @@
+"""The images that activation ranges are read from: crops of network inputs, chosen by rule from a committed list."""
+
+import hashlib
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from octopix.errors import DataError
+from train.data.degradations import network_pair
+from train.data.sources import ImageRef, ImageSet
+from train.models.spec import ModelSpec
+
+Array = npt.NDArray[Any]
+Item = TypeVar("Item")
+
+CROPS = 64
+SIDE = 128
+TURNS = 8
+"""Four rotations, each as it is and mirrored."""
+
+
+@dataclass(frozen=True)
+class CalibrationSet:
+    """Crops and where they come from."""
+
+    crops: tuple[Array, ...]
+    """uint8 (1, side, side, C) in the network's channels."""
+    source: str
+
+    def __len__(self) -> int:
+        return len(self.crops)
+
+    def images(self) -> Iterator[Array]:
+        """float32 (1, side, side, C) in [0, 1], one crop after the other."""
+        return (crop.astype(np.float32) / np.float32(255) for crop in self.crops)
+
+    def sha256(self) -> str:
+        """Over the raw tensors that the network saw, in order."""
+        digest = hashlib.sha256()
+        for image in self.images():
+            digest.update(image.tobytes())
+        return digest.hexdigest()
+
+
+def calibration_set(images: ImageSet, spec: ModelSpec, *, count: int = CROPS, side: int = SIDE) -> CalibrationSet:
+    """Cut ``count`` crops of network inputs (for super-resolution: of LR images) from ``images``.
+
+    Images and places are spread evenly. When images are too few or too small for ``count`` crops, the crops come
+    again turned and mirrored, at most ``TURNS`` times. Inputs smaller than a crop are mirrored at their edges.
+
+    Raises:
+        DataError: no image, or nothing but flat colour in them.
+    """
+    refs = _spread(images.refs, count)
+    if not refs:
+        raise DataError(expected=f"calibration images in {images.title}", got="none", do="correct DATA=")
+    each = math.ceil(count / len(refs))
+    fresh = [crop for ref in refs for crop in _cut(_network_input(ref, spec), side, each)]
+    detailed = [crop for crop in fresh if crop.min() < crop.max()]
+    if not detailed:
+        raise DataError(
+            expected=f"photographs with detail in {images.title}",
+            got=f"{len(fresh)} crops of one flat colour each",
+            do="calibrate on images like those the model will meet",
+        )
+    turned = (_turn(crop, turn) for turn in range(TURNS) for crop in detailed)
+    return CalibrationSet(tuple(np.ascontiguousarray(crop)[None] for crop in islice(turned, count)), images.name)
+
+
+def _network_input(ref: ImageRef, spec: ModelSpec) -> Array:
+    return network_pair(ref.read(), scale=spec.scale, channels=spec.channels)[0]
+
+
+def _cut(image: Array, side: int, count: int) -> list[Array]:
+    """At most ``count`` crops from a grid without overlap."""
+    padding = [(0, max(0, side - size)) for size in image.shape[:2]]
+    filled = np.pad(image, (*padding, (0, 0)), mode="symmetric")
+    rows, columns = (size // side for size in filled.shape[:2])
+    places = _spread([(row * side, column * side) for row in range(rows) for column in range(columns)], count)
+    return [filled[top : top + side, left : left + side].copy() for top, left in places]
+
+
+def _spread(items: Sequence[Item], count: int) -> list[Item]:
+    """At most ``count`` items, evenly from the whole sequence."""
+    if len(items) <= count:
+        return list(items)
+    return [items[int(place)] for place in np.linspace(0, len(items) - 1, count)]
+
+
+def _turn(crop: Array, turn: int) -> Array:
+    rotated = np.rot90(crop, turn % 4)
+    return rotated[:, ::-1] if turn >= 4 else rotated

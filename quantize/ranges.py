@@ -1,0 +1,168 @@
+"""Which range each activation gets, and the int8 model made from them.
+
+Three kinds of tensor: the input and the tensors that share the output's quantization have exact ranges, known without
+data; tensors that only move values share the range of what they move; all others are calibrated.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from octopix.errors import DataError, ModelFileError
+from octopix.graph import Graph, Operator, read_graph
+from quantize.calibrators import Calibrator, Range
+from quantize.checks import NO_INT16_KERNEL
+from quantize.embed import with_ranges
+from quantize.mlir import quantize_int8, quantize_int16x8
+from quantize.statistics import TensorStatistics, activations, collect
+
+Array = npt.NDArray[Any]
+
+IMAGE_RANGE: Range = (0.0, 1.0)
+"""As 8 bits: scale 1/255, zero point 0. An 8-bit image enters and leaves as it is; saturation is the clip."""
+
+MOVERS = frozenset(
+    {"DEPTH_TO_SPACE", "SPACE_TO_DEPTH", "RESHAPE", "TRANSPOSE", "SQUEEZE", "EXPAND_DIMS", "STRIDED_SLICE"}
+)
+"""Operators whose output values are input values, so that both ends must have one quantization."""
+
+
+def ranges_for(
+    float_model: bytes,
+    images: Iterable[Array],
+    calibrator: Calibrator,
+    *,
+    watch: Callable[[int], None] | None = None,
+) -> dict[int, Range]:
+    """Calibrate every activation of a float model.
+
+    Args:
+        float_model: float32 ``.tflite``, one image in [0, 1] in, one out.
+        images: float32 (1, H, W, C) in [0, 1].
+        calibrator: one of `quantize.calibrators.CALIBRATORS`.
+        watch: called with the number of images done.
+
+    Returns:
+        (lo, hi) by flatbuffer tensor index, for `to_int8`.
+
+    Raises:
+        DataError: no image.
+        ModelFileError: NaN, infinity or nothing but zeros in a tensor.
+    """
+    graph = read_graph(float_model)
+    statistics = collect(float_model, images, tensors=calibrated_tensors(graph), watch=watch)
+    return complete(graph, calibrate(statistics, calibrator))
+
+
+def calibrate(statistics: Mapping[int, TensorStatistics], calibrator: Calibrator) -> dict[int, Range]:
+    """Apply one calibrator to every tensor.
+
+    Raises:
+        DataError: a tensor was zero all over, which leaves nothing to scale; the message names it.
+    """
+    found = {}
+    for index, each in statistics.items():
+        if each.minimum == each.maximum == 0:
+            raise DataError(
+                expected=f"calibration images that excite {each.name}",
+                got=f"zeros all over it on {each.images} images",
+                do="calibrate on photographs with detail; if it persists, the weights in front of it are dead",
+            )
+        lo, hi = calibrator(each)
+        found[index] = (float(lo), float(hi))
+    return found
+
+
+def calibrated_tensors(graph: Graph) -> tuple[int, ...]:
+    """Activations whose range must be measured: not exact, and not merely moved."""
+    exact = exact_tensors(graph)
+    return tuple(index for index in activations(graph) if index not in exact and _source(graph, index) == index)
+
+
+def exact_tensors(graph: Graph) -> frozenset[int]:
+    """The input, the output, and what lies between the output and the operator that computes its values.
+
+    For ESPCN: the last convolution's output, DEPTH_TO_SPACE's. The walk back stops at a tensor with another
+    consumer, which would see the clip too.
+    """
+    exact = {*graph.inputs, *graph.outputs}
+    frontier = list(graph.outputs)
+    while frontier:
+        mover = _mover_of(graph, frontier.pop())
+        if mover is not None and len(consumers(graph, mover.inputs[0])) == 1:
+            exact.add(mover.inputs[0])
+            frontier.append(mover.inputs[0])
+    return frozenset(exact)
+
+
+def complete(graph: Graph, calibrated: Mapping[int, Range]) -> dict[int, Range]:
+    """Add exact and moved ranges to calibrated ones.
+
+    Raises:
+        ModelFileError: an activation is left without a range; the stock quantizer would leave it float, in silence.
+    """
+    ranges = dict.fromkeys(exact_tensors(graph), IMAGE_RANGE)
+    for index in activations(graph):
+        source = _source(graph, index)
+        if index in ranges:
+            continue
+        if source not in calibrated and source not in ranges:
+            raise ModelFileError(
+                expected=f"a range for {graph.tensors[index].name}", got="none", do="calibrate that tensor too"
+            )
+        ranges[index] = calibrated.get(source) or ranges[source]
+    return ranges
+
+
+def to_int8(float_model: bytes, ranges: Mapping[int, Range]) -> bytes:
+    """The full-integer model: uint8 image in, uint8 image out, int8 between.
+
+    Args:
+        float_model: float32 ``.tflite``.
+        ranges: (lo, hi) of every activation, e.g. from `ranges_for`, or learned.
+
+    Raises:
+        ModelFileError: a range is not finite or is empty, an activation has none, or the quantizer refuses the graph.
+    """
+    return quantize_int8(with_ranges(float_model, _checked(read_graph(float_model), ranges)))
+
+
+def to_int16x8(float_model: bytes, ranges: Mapping[int, Range]) -> bytes:
+    """Int8 weights, int16 activations, float32 image in and out; what only moves values stays float where it must.
+
+    Args and errors are those of `to_int8`. 16-bit activations have no zero point, so each range is made symmetric.
+    """
+    full = _checked(read_graph(float_model), ranges)
+    symmetric = {index: (-max(-lo, hi), max(-lo, hi)) for index, (lo, hi) in full.items()}
+    return quantize_int16x8(with_ranges(float_model, symmetric), float_operators=NO_INT16_KERNEL)
+
+
+def _checked(graph: Graph, ranges: Mapping[int, Range]) -> dict[int, Range]:
+    """Every activation's range, each of them usable."""
+    full = complete(graph, ranges)
+    for index, (lo, hi) in full.items():
+        if not (np.isfinite([lo, hi]).all() and lo <= 0 <= hi and lo < hi):
+            raise ModelFileError(
+                expected=f"a finite range around zero for {graph.tensors[index].name}",
+                got=f"[{lo}, {hi}]",
+                do="calibrate it again",
+            )
+    return full
+
+
+def consumers(graph: Graph, index: int) -> tuple[Operator, ...]:
+    """Operators that read a tensor."""
+    return tuple(operator for operator in graph.operators if index in operator.inputs)
+
+
+def _mover_of(graph: Graph, index: int) -> Operator | None:
+    return next((each for each in graph.operators if index in each.outputs and each.name in MOVERS), None)
+
+
+def _source(graph: Graph, index: int) -> int:
+    """The tensor whose values this one holds, perhaps in another order."""
+    while (mover := _mover_of(graph, index)) is not None:
+        index = mover.inputs[0]
+    return index

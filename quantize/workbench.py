@@ -1,0 +1,174 @@
+"""The float model on the bench, with all that the methods of quantization share: exported once, calibrated once."""
+
+import dataclasses
+import importlib.metadata
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import tf_keras
+
+import octopix
+from octopix.card import Calibration, ModelCard, Quality
+from octopix.conditions import now
+from octopix.errors import DataError, ModelFileError
+from octopix.graph import read_graph
+from octopix.receptive import geometry
+from quantize.calibration_set import CalibrationSet, calibration_set
+from quantize.calibrators import CALIBRATORS, Range
+from quantize.embed import embed_card
+from quantize.export import to_float32
+from quantize.ranges import calibrate, calibrated_tensors, complete
+from quantize.schemes import Scheme, parse_scheme
+from quantize.statistics import TensorStatistics, collect
+from quantize.validation import Validation, validation_on
+from train.data.sources import DataHome, ImageSet, images_for
+from train.models import find_model
+from train.models.spec import ModelSpec
+from train.weights import load_weights, weights_sha256
+
+QUICK_IMAGES = 4
+PACKAGES = ("tensorflow", "tf-keras", "ai-edge-litert")
+
+Watch = Callable[[str, int, int], None]
+"""Told what is being done, how much of it is done, and out of how much."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A float Keras model and where it comes from."""
+
+    spec: ModelSpec
+    model: tf_keras.Model
+    weights_sha256: str | None = None
+    training: str | None = None
+
+
+def load_subject(name: str) -> Subject:
+    """A model of the zoo with its committed weights.
+
+    Raises:
+        ConfigError: unknown name, or no weights yet.
+        ModelFileError: damaged weights, or those of another architecture.
+    """
+    spec = find_model(name)
+    model = spec.build()
+    history = load_weights(model, spec.weights)
+    training = ", ".join(f"{key} {value}" for key, value in sorted(history.items()))
+    return Subject(spec, model, weights_sha256(spec.weights), training or None)
+
+
+@dataclass
+class Workbench:
+    """What a method may use. Everything is made on first use and kept."""
+
+    subject: Subject
+    home: DataHome
+    quick: bool = False
+    """Short enough for a check of the whole chain; not for figures."""
+    watch: Watch = field(default=lambda what, done, total: None)
+
+    @cached_property
+    def float_model(self) -> bytes:
+        """The float32 flatbuffer."""
+        self.watch("export", 0, 1)
+        return to_float32(self.subject.model)
+
+    @cached_property
+    def receptive_field(self) -> int:
+        """Input pixels, in one dimension, that one output pixel depends on.
+
+        Raises:
+            ModelFileError: it has no bound, so the model cannot be run in tiles or calibrated on crops.
+        """
+        found = geometry(read_graph(self.float_model))
+        if found.receptive_field is None:
+            raise ModelFileError(
+                expected="a network that looks at a bounded neighbourhood",
+                got=f"one that looks at the whole picture, because of {found.unbounded_by}",
+                do="replace that operator",
+            )
+        return found.receptive_field
+
+    @cached_property
+    def calibration(self) -> CalibrationSet:
+        """Crops of the calibration list.
+
+        Raises:
+            DataError: no usable image, or crops that the receptive field does not fit in.
+        """
+        images = images_for(self.home, "calibrate")
+        found = calibration_set(images, self.subject.spec)
+        side = found.crops[0].shape[1]
+        if side < self.receptive_field:
+            raise DataError(
+                expected=f"calibration crops of at least {self.receptive_field} pixels a side, the receptive field",
+                got=str(side),
+                do="calibrate on larger crops: smaller ones are mostly padding",
+            )
+        return found
+
+    @cached_property
+    def statistics(self) -> dict[int, TensorStatistics]:
+        """One pass over the calibration images, for every calibrator."""
+        crops = self.calibration
+
+        def tell(done: int) -> None:
+            self.watch("calibrate", done, len(crops))
+
+        tensors = calibrated_tensors(read_graph(self.float_model))
+        return collect(self.float_model, crops.images(), tensors=tensors, watch=tell)
+
+    def ranges(self, calibrator: str) -> dict[int, Range]:
+        """(lo, hi) of every activation of `float_model`, for `quantize.ranges.to_int8`."""
+        return complete(read_graph(self.float_model), calibrate(self.statistics, CALIBRATORS[calibrator]))
+
+    @cached_property
+    def validation(self) -> Validation:
+        """Validation pairs and the float model's outputs."""
+        baseline = embed_card(self.float_model, self.card(parse_scheme("float32")))
+        return validation_on(self.validation_images, self.subject.spec, baseline)
+
+    @cached_property
+    def validation_images(self) -> ImageSet:
+        """The validation list, or its first few when quick."""
+        images = images_for(self.home, "validate")
+        return dataclasses.replace(images, refs=images.refs[:QUICK_IMAGES]) if self.quick else images
+
+    def quality(self, model: bytes, scheme: Scheme, *, watch: Watch | None = None) -> Quality:
+        """What a model without a card reaches on the validation images."""
+        total = len(self.validation.pairs)
+
+        def tell(done: int) -> None:
+            if watch is not None:
+                watch(f"validate {scheme.name}", done, total)
+
+        return self.validation.quality(embed_card(model, self.card(scheme)), watch=tell)
+
+    def card(self, scheme: Scheme) -> ModelCard:
+        """The card of a scheme, before validation."""
+        spec = self.subject.spec
+        return ModelCard(
+            model=spec.name,
+            scheme=scheme.name,
+            task=spec.task,
+            scale=spec.scale,
+            channels=spec.channels,
+            multiple_of=spec.multiple_of,
+            receptive_field=self.receptive_field,
+            calibration=self._calibration_of(scheme),
+            weights_sha256=self.subject.weights_sha256,
+            training=self.subject.training,
+            versions=_versions(),
+            created=now(),
+        )
+
+    def _calibration_of(self, scheme: Scheme) -> Calibration | None:
+        if scheme.calibrator is None:
+            return None
+        crops = self.calibration
+        return Calibration(scheme.calibrator, images=len(crops), sha256=crops.sha256(), source=crops.source)
+
+
+def _versions() -> dict[str, str]:
+    return {"octopix": octopix.__version__} | {name: importlib.metadata.version(name) for name in PACKAGES}
