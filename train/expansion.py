@@ -12,7 +12,7 @@ import tf_keras
 
 
 @tf_keras.utils.register_keras_serializable(package="octopix")
-class ExpandedConv2D(tf_keras.layers.Conv2D):  # type: ignore[misc]
+class ExpandedConv2D(tf_keras.layers.Conv2D):
     """A convolution whose kernel is ``expand`` (k×k, in → expansion) times ``project`` (1×1, expansion → out).
 
     Args:
