@@ -3,8 +3,11 @@
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -39,3 +42,29 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     words = ["quantize", "--model", "espcn_x4", "--scheme", schemes, "--out", out, "--quick"]
     subprocess.run([sys.executable, "-m", *words], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
     return out
+
+
+@pytest.fixture(scope="session")
+def to_tflite() -> Callable[..., bytes]:
+    """Keras model -> ``.tflite``: for any size, or of ``size`` (height, width); float32, or with ``int8=True`` int8."""
+    return _to_tflite
+
+
+def _to_tflite(model: Any, *, size: tuple[int | None, int | None] = (None, None), int8: bool = False) -> bytes:
+    import tensorflow as tf  # only where a test converts
+
+    signature = tf.TensorSpec((1, *size, model.input_shape[-1]), tf.float32)
+    function = tf.function(model).get_concrete_function(signature)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], model)
+    if int8:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.representative_dataset = lambda: _random_pictures(size, model.input_shape[-1])
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter.inference_input_type = converter.inference_output_type = tf.uint8
+    return bytes(converter.convert())
+
+
+def _random_pictures(size: tuple[int | None, int | None], channels: int) -> Iterator[list[np.ndarray]]:
+    random = np.random.default_rng(0)
+    for _ in range(4):
+        yield [random.random((1, *size, channels), dtype=np.float32)]
