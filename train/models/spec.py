@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-
-import tf_keras
+from typing import TYPE_CHECKING
 
 from octopix.card import Channels, Task
+
+if TYPE_CHECKING:
+    import tf_keras
 
 RECIPES = Path(__file__).parent.parent / "recipes"
 WEIGHTS = Path(__file__).parent.parent / "weights"
@@ -27,7 +29,7 @@ class ModelSpec:
     channels: Channels
     multiple_of: int
     parameters: int
-    build: Callable[[], tf_keras.Model]
+    build: "Callable[[], tf_keras.Model]"
 
     @property
     def recipe(self) -> Path:
