@@ -1,0 +1,114 @@
+"""``python -m benchmarks``: measure what `quantize` wrote, and report it.
+
+python -m benchmarks table --model espcn_x4 [--artifacts DIR] [--data DIR] [--reports DIR] [--quick] [--json]
+python -m benchmarks report --results reports/espcn_x4/results.json
+"""
+
+import argparse
+import contextlib
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from benchmarks.artifacts import FLOAT, Artifact, find_artifacts
+from benchmarks.crops import choose, write_crops
+from benchmarks.protocols import PROTOCOLS, Protocol
+from benchmarks.report import PLOT_FOLDER, RESULTS, rewrite_report, write_report
+from benchmarks.suite import Measured, Stage, measure_model
+from benchmarks.summary import quantize_rows, summarise
+from benchmarks.table import console_for, show
+from octopix.errors import OctopixError
+from octopix.files import dump_json
+from octopix.results import write_result
+from train.data.sources import locate
+from train.data.test_sets import test_sets
+
+USER_ERROR = 2
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code (2 for an error of the user's)."""
+    options = _parser().parse_args(arguments)
+    try:
+        COMMANDS[options.command](options)
+    except OctopixError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return USER_ERROR
+    except KeyboardInterrupt:
+        print("interrupted; finished files are whole", file=sys.stderr)
+        return 128 + signal.SIGINT
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure and report artifacts.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    table = commands.add_parser("table", help="quality and latency of every artifact of a model: table and report")
+    table.add_argument("--model", default="espcn_x4", help="folder below --artifacts (default: %(default)s)")
+    table.add_argument("--artifacts", type=Path, default=Path("artifacts"), help="default: %(default)s")
+    table.add_argument("--data", type=Path, help="folder of images (default: $OCTOPIX_DATA, else built-in photographs)")
+    table.add_argument("--reports", type=Path, default=Path("reports"), help="default: %(default)s")
+    table.add_argument("--protocol", choices=PROTOCOLS, default="y", help="how figures are made (default: %(default)s)")
+    table.add_argument("--quick", action="store_true", help="few images and short timing: not for figures")
+    table.add_argument("--json", action="store_true", help="the result as JSON on stdout, and nothing else there")
+    report = commands.add_parser("report", help="make the report again from a results.json and the crops beside it")
+    report.add_argument("--results", type=Path, required=True, help="reports/<model>/results.json")
+    return parser
+
+
+def _table(options: argparse.Namespace) -> None:
+    artifacts = find_artifacts(options.artifacts, options.model)
+    sets = test_sets(locate(options.data))
+    protocol = PROTOCOLS[options.protocol]
+    folder = options.reports / options.model
+    with _progress() as stage:
+        measured = measure_model(artifacts, sets, protocol, quick=options.quick, stage=stage)
+        advance = stage("report", 2)
+        write_result(folder / RESULTS, measured.result)
+        _crops(measured, artifacts, protocol, folder / PLOT_FOLDER)
+        advance()
+        written = write_report(measured.result, folder)
+        advance()
+    if options.json:
+        print(dump_json(measured.result.to_json()), end="")
+        return
+    show(measured.result, console_for(sys.stdout))
+    for path in written:
+        print(path)
+
+
+def _crops(measured: Measured, artifacts: Sequence[Artifact], protocol: Protocol, folder: Path) -> None:
+    by_scheme = {artifact.card.scheme: artifact for artifact in artifacts}
+    pick = summarise(measured.result).pick
+    scheme = pick.row.scheme if pick is not None and FLOAT in by_scheme else None
+    choices = choose(quantize_rows(measured.result), measured.sets, scheme) if scheme else ()
+    write_crops(folder, choices, by_scheme, scheme or FLOAT, protocol)
+
+
+def _report(options: argparse.Namespace) -> None:
+    for path in rewrite_report(options.results):
+        print(path)
+
+
+COMMANDS: Mapping[str, Callable[[argparse.Namespace], None]] = {"table": _table, "report": _report}
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Stage]:
+    """One bar per stage, on stderr."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+
+        def stage(what: str, steps: int) -> Callable[[], None]:
+            task = bar.add_task(what, total=steps)
+            return lambda: bar.advance(task)
+
+        yield stage
+
+
+if __name__ == "__main__":
+    sys.exit(main())

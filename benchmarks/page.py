@@ -1,0 +1,228 @@
+"""Everything a report says, as plain text in order: the one source of its HTML and Markdown forms."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from benchmarks.artifacts import FLOAT
+from benchmarks.columns import FILES, MAIN, NONE, PER_SET, SCHEME, Column, fixed, shape_text, times
+from benchmarks.crops import Crop
+from benchmarks.protocols import PROTOCOLS
+from benchmarks.suite import rows_by_set
+from benchmarks.summary import INT8, Pick, Summary, caption, quantize_rows, summarise, verdict
+from octopix.conditions import Conditions
+from octopix.results import QuantizeRow, Result
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One figure of the summary."""
+
+    label: str
+    value: str
+    unit: str
+    note: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table; ``kind`` is ``pick``, ``int8``, ``float`` or ``plain``."""
+
+    cells: tuple[str, ...]
+    kind: str
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table: groups of columns, columns, rows."""
+
+    title: str
+    groups: tuple[tuple[str, int], ...]
+    """(heading, number of columns below it); empty where there is one line of headings."""
+    columns: tuple[Column, ...]
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Images:
+    """A test set by names, with float32's and the pick's figures where they exist."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Page:
+    """A whole report but for its pictures."""
+
+    title: str
+    subtitle: str
+    verdict: str
+    reasons: tuple[str, ...]
+    tiles: tuple[Tile, ...]
+    warnings: tuple[str, ...]
+    sheets: tuple[Sheet, ...]
+    caption: str
+    conditions: tuple[tuple[str, str], ...]
+    files: Sheet
+    protocol: str
+    images: tuple[Images, ...]
+    usage: str | None
+    created: str
+    version: str
+
+
+def page_of(result: Result) -> Page:
+    """The report of a result of kind ``quantize``."""
+    summary = summarise(result)
+    rows = quantize_rows(result)
+    sets = rows_by_set(rows)
+    return Page(
+        title=summary.model,
+        subtitle=f"{summary.rows[0].image_set} · {summary.images} images · protocol {summary.protocol}",
+        verdict=verdict(summary),
+        reasons=_reasons(summary),
+        tiles=_tiles(summary),
+        warnings=summary.warnings,
+        sheets=(_main_sheet(summary), *((_set_sheet(summary, sets),) if len(sets) > 1 else ())),
+        caption=caption(summary, result),
+        conditions=_conditions(summary, result),
+        files=_files(summary),
+        protocol=_protocol(summary.protocol),
+        images=tuple(_images(summary, name, group) for name, group in sets.items()),
+        usage=None if summary.pick is None else f"octopix run photo.jpg --model {summary.pick.row.scheme}.tflite",
+        created=result.created,
+        version=result.conditions.octopix,
+    )
+
+
+def crop_caption(crop: Crop) -> str:
+    """What a row of tiles shows."""
+    return (
+        f"{crop.image} ({crop.image_set}): drop {fixed(crop.drop_db, 3)} dB over the image; "
+        f"{crop.side}×{crop.side} pixels at row {crop.top}, column {crop.left}"
+    )
+
+
+def _reasons(summary: Summary) -> tuple[str, ...]:
+    found = []
+    pick, reference, plain = summary.pick, summary.float_row, summary.bicubic
+    if reference is not None and plain is not None:
+        gain = reference.psnr_db - plain.psnr_db
+        found.append(
+            f"float32 reaches {fixed(reference.psnr_db, 2)} dB, "
+            f"{fixed(abs(gain), 2)} dB {'more' if gain >= 0 else 'less'} than bicubic upscaling."
+        )
+    if pick is not None:
+        found.append(_chosen(pick, summary))
+    return tuple(found)
+
+
+def _chosen(pick: Pick, summary: Summary) -> str:
+    rivals = [row.scheme for row in summary.rows if row.scheme.startswith(INT8) and row is not pick.row]
+    quality = pick.row.card.validation if pick.row.card is not None else None
+    if not rivals:
+        return f"{pick.row.scheme} is the only int8 file that was measured."
+    if pick.chosen_on == "test" or quality is None:
+        return (
+            f"It has the smallest drop on these test images. Choosing it by them, over {', '.join(rivals)}, "
+            "flatters it; cards with validation figures would have been the fair ground."
+        )
+    return (
+        f"It was chosen over {', '.join(rivals)} on {quality.image_set} ({quality.images} images, "
+        f"drop {fixed(quality.drop, 3)} dB), not on the test images that the figures here come from."
+    )
+
+
+def _protocol(name: str) -> str:
+    return f"{name}: {PROTOCOLS[name].title}" if name in PROTOCOLS else name
+
+
+def _tiles(summary: Summary) -> tuple[Tile, ...]:
+    pick, reference = summary.pick, summary.float_row
+    if pick is None or reference is None:
+        return ()
+    row, side = pick.row, shape_text(pick.row.shape)
+    return (
+        Tile(
+            "Drop", fixed(row.drop_db, 3), "dB", f"{fixed(row.psnr_db, 3)} instead of {fixed(reference.psnr_db, 3)} dB"
+        ),
+        Tile("Speed", times(row.ratio_to_float32), "", f"{_ms(row)} instead of {_ms(reference)} ms at {side}"),
+        Tile("Size", fixed(row.kib, 0), "KiB", f"instead of {fixed(reference.kib, 0)} KiB"),
+        Tile("Fidelity", fixed(row.fidelity_db, 1), "dB", "PSNR of its output against float32’s"),
+    )
+
+
+def _ms(row: QuantizeRow) -> str:
+    return NONE if row.latency is None else fixed(row.latency.median_ms, 2)
+
+
+def _kind(row: QuantizeRow, summary: Summary) -> str:
+    if summary.pick is not None and row.scheme == summary.pick.row.scheme:
+        return "pick"
+    return "int8" if row.scheme.startswith(INT8) else "float" if row.scheme == FLOAT else "plain"
+
+
+def _main_sheet(summary: Summary) -> Sheet:
+    rows = tuple(Row(tuple(column.text(row) for column in MAIN), _kind(row, summary)) for row in summary.rows)
+    return Sheet(f"{summary.model} on {summary.rows[0].image_set}, protocol {summary.protocol}", (), MAIN, rows)
+
+
+def _set_sheet(summary: Summary, sets: Mapping[str, Sequence[QuantizeRow]]) -> Sheet:
+    rows = []
+    for place, row in enumerate(summary.rows):
+        cells = (column.text(group[place]) for group in sets.values() for column in PER_SET)
+        rows.append(Row((row.scheme, *cells), _kind(row, summary)))
+    groups = (("", 1), *((name, len(PER_SET)) for name in sets))
+    return Sheet("Each set", groups, (SCHEME, *PER_SET * len(sets)), tuple(rows))
+
+
+def _conditions(summary: Summary, result: Result) -> tuple[tuple[str, str], ...]:
+    facts = next((row.facts for row in summary.rows if row.facts is not None), None)
+    return (
+        ("measured", result.created.replace("T", " ").replace("+00:00", " UTC")),
+        *_machine(result.conditions),
+        ("runtime", NONE if facts is None else f"{facts.runtime} {facts.version}"),
+        ("delegate", NONE if facts is None else f"asked {facts.delegate_asked}, got {facts.delegate_got or 'unknown'}"),
+        ("threads", NONE if facts is None else str(facts.threads)),
+        ("protocol", summary.protocol),
+        ("octopix", result.conditions.octopix),
+        ("python", result.conditions.python),
+    )
+
+
+def _machine(conditions: Conditions) -> tuple[tuple[str, str], ...]:
+    """What cannot be read shows as a dash, never as 0."""
+    memory = None if conditions.memory_mib is None else conditions.memory_mib / 1024
+    return (
+        ("CPU", conditions.cpu or NONE),
+        ("board", conditions.board or NONE),
+        ("architecture", conditions.machine),
+        ("cores", str(conditions.cores)),
+        ("governor", conditions.governor or NONE),
+        ("frequency before, MHz", fixed(conditions.frequency_mhz, 0)),
+        ("temperature before, °C", fixed(conditions.temperature_c, 0)),
+        ("load average before", fixed(conditions.load, 2)),
+        ("memory, GiB", fixed(memory, 1)),
+        ("system", conditions.os),
+    )
+
+
+def _files(summary: Summary) -> Sheet:
+    rows = [row for row in summary.rows if row.card is not None]
+    lines = tuple(Row(tuple(column.text(row) for column in FILES), _kind(row, summary)) for row in rows)
+    return Sheet("The files", (), FILES, lines)
+
+
+def _images(summary: Summary, title: str, rows: Sequence[QuantizeRow]) -> Images:
+    """PSNR of every image: bicubic, float32 and the pick."""
+    pick = summary.pick.row.scheme if summary.pick is not None else None
+    shown = [row for row in rows if row.card is None or row.scheme in (FLOAT, pick)]
+    names = tuple(rows[0].psnr_per_image)
+    lines = tuple((name, *(_per_image(row, name) for row in shown)) for name in names)
+    return Images(f"{title}, {len(names)} images", tuple(row.scheme for row in shown), lines)
+
+
+def _per_image(row: QuantizeRow, name: str) -> str:
+    value = row.psnr_per_image[name]
+    return "not counted" if value is None else fixed(value, 3)

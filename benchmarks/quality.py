@@ -1,0 +1,193 @@
+"""PSNR, SSIM and fidelity of every artifact on every image of a test set.
+
+An image is read and degraded once, then goes through all networks; images are shared out to threads, each with
+interpreters of its own. Nothing here depends on the number of threads but the time.
+"""
+
+import math
+import queue
+import statistics
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from benchmarks.artifacts import FLOAT, Artifact
+from benchmarks.protocols import Protocol
+from octopix.errors import DataError
+from octopix.images import Array
+from octopix.latency import available_cores
+from octopix.metrics import SSIM_WINDOW, psnr, ssim
+from octopix.resize import bicubic
+from octopix.restore import Restorer, plane_bytes
+from train.data.degradations import as_channels
+from train.data.sources import ImageRef, ImageSet
+
+BICUBIC = "bicubic"
+"""Scheme of the row that is no network: the input upscaled by MATLAB's bicubic."""
+MAX_WORKERS = 4
+"""Every worker holds one interpreter per artifact and one image at a time; more cost memory and save little."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """Figures of one picture."""
+
+    psnr_db: float
+    """``math.inf`` where it equals the ground truth."""
+    ssim: float
+    fidelity_db: float | None
+    """PSNR against the float32 network's picture; ``math.inf`` where they are equal, None without one."""
+
+
+Scores = Mapping[str, Mapping[str, Score]]
+"""Scheme -> image name -> score."""
+
+
+@dataclass(frozen=True)
+class Mean:
+    """Figures of one scheme over one set."""
+
+    psnr_db: float
+    ssim: float
+    fidelity_db: float | None
+
+
+@dataclass(frozen=True)
+class Views:
+    """One test image and what became of it, uint8 (H, W, C) in the network's channels."""
+
+    truth: Array
+    outputs: Mapping[str, Array]
+    """Scheme -> picture; ``BICUBIC`` is among them."""
+
+
+class Evaluator:
+    """All artifacts of one model, with interpreters open. Not to be shared between threads."""
+
+    def __init__(self, artifacts: Sequence[Artifact], protocol: Protocol) -> None:
+        self._protocol = protocol
+        self._card = artifacts[0].card
+        self._restorers = {artifact.card.scheme: Restorer(artifact.path) for artifact in artifacts}
+
+    def views(self, ref: ImageRef) -> Views:
+        """Degrade the image and restore it by every artifact."""
+        channels, scale = self._card.channels, self._card.scale
+        degraded, truth = self._protocol.degrade(ref.read(), scale)
+        self._check_size(ref, truth)
+        network_input = as_channels(degraded, channels)
+        outputs = {BICUBIC: as_channels(bicubic(degraded, scale=scale), channels)}
+        for scheme, restorer in self._restorers.items():
+            outputs[scheme] = plane_bytes(restorer.run_plane(network_input))
+        return Views(truth=as_channels(truth, channels), outputs=outputs)
+
+    def scores(self, ref: ImageRef) -> Mapping[str, Score]:
+        """Figures of every artifact, and of bicubic, on one image."""
+        views, scale = self.views(ref), self._card.scale
+        truth = self._protocol.compared(views.truth, scale)
+        planes = {scheme: self._protocol.compared(output, scale) for scheme, output in views.outputs.items()}
+        reference = planes.get(FLOAT)
+        return {
+            scheme: Score(
+                psnr_db=psnr(truth, plane),
+                ssim=ssim(truth, plane),
+                fidelity_db=None if reference is None or scheme == BICUBIC else psnr(reference, plane),
+            )
+            for scheme, plane in planes.items()
+        }
+
+    def _check_size(self, ref: ImageRef, truth: Array) -> None:
+        least = SSIM_WINDOW + 2 * self._protocol.border(self._card.scale)
+        if min(truth.shape[:2]) < least:
+            raise DataError(
+                expected=f"test images of at least {least}x{least} pixels after cropping",
+                got=f"{ref.name} of {truth.shape[0]}x{truth.shape[1]}",
+                do="take it out of the folder",
+            )
+
+
+def evaluate(
+    artifacts: Sequence[Artifact], images: ImageSet, protocol: Protocol, *, advance: Callable[[], None]
+) -> Scores:
+    """Scores of every artifact, and of bicubic, on every image of a set.
+
+    Args:
+        artifacts: of one model.
+        images: the test set.
+        protocol: how pictures become figures.
+        advance: called after each image, from the calling thread.
+
+    Raises:
+        DataError: an image is too small for the protocol; the message names it.
+        ImageError: an image cannot be read.
+    """
+    workers = min(available_cores(), MAX_WORKERS, len(images))
+    free: queue.SimpleQueue[Evaluator] = queue.SimpleQueue()
+    for _ in range(workers):
+        free.put(Evaluator(artifacts, protocol))
+
+    def score(ref: ImageRef) -> Mapping[str, Score]:
+        evaluator = free.get()
+        try:
+            return evaluator.scores(ref)
+        finally:
+            free.put(evaluator)
+
+    found: dict[str, dict[str, Score]] = {}
+    with ThreadPoolExecutor(workers) as pool:
+        for ref, scores in zip(images.refs, _results(pool, score, images.refs), strict=True):
+            for scheme, one in scores.items():
+                found.setdefault(scheme, {})[ref.name] = one
+            advance()
+    return found
+
+
+def _results(
+    pool: ThreadPoolExecutor, score: Callable[[ImageRef], Mapping[str, Score]], refs: Sequence[ImageRef]
+) -> Iterator[Mapping[str, Score]]:
+    """Results in order; after an error, images that wait are not begun."""
+    waiting = [pool.submit(score, ref) for ref in refs]
+    try:
+        for future in waiting:
+            yield future.result()
+    finally:
+        for future in waiting:
+            future.cancel()
+
+
+def counted_images(scores: Scores) -> tuple[str, ...]:
+    """Names of the images whose PSNR is finite in every row: only over these do means and drops exist.
+
+    A network or bicubic restores a flat grey picture exactly; one such image would make the mean of its set infinite.
+
+    Raises:
+        DataError: no image is left.
+    """
+    names = next(iter(scores.values()))
+    counted = tuple(name for name in names if all(math.isfinite(row[name].psnr_db) for row in scores.values()))
+    if not counted:
+        raise DataError(
+            expected="test images with detail",
+            got=f"{', '.join(names)}, restored without any error",
+            do="give photographs",
+        )
+    return counted
+
+
+def mean_score(row: Mapping[str, Score], counted: Sequence[str]) -> Mean:
+    """Unweighted means over the counted images."""
+    chosen = [row[name] for name in counted]
+    return Mean(
+        psnr_db=statistics.fmean(score.psnr_db for score in chosen),
+        ssim=statistics.fmean(score.ssim for score in chosen),
+        fidelity_db=mean_fidelity([score.fidelity_db for score in chosen]),
+    )
+
+
+def mean_fidelity(decibels: Sequence[float | None]) -> float | None:
+    """Mean over the values that are finite, so that one identical picture does not make it infinite.
+
+    ``math.inf`` where all pictures are identical; None where nothing was compared with float32.
+    """
+    known = [value for value in decibels if value is not None]
+    finite = [value for value in known if math.isfinite(value)]
+    return statistics.fmean(finite) if finite else math.inf if known else None

@@ -1,0 +1,143 @@
+"""One run over all artifacts of a model: quality on every test set, latency in turns, made into result rows.
+
+A row is one scheme on one image set. What belongs to the file alone (size, Flops, latency, card) stands in each of
+its rows.
+"""
+
+import dataclasses
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from benchmarks.artifacts import FLOAT, Artifact
+from benchmarks.latency import Timing, time_all
+from benchmarks.protocols import Protocol
+from benchmarks.quality import BICUBIC, Scores, counted_images, evaluate, mean_fidelity, mean_score
+from octopix.complexity import FLOPS_PER_MAC
+from octopix.conditions import read_conditions
+from octopix.results import QuantizeRow, Result
+from train.data.sources import ImageSet
+
+FLOPS_CONVENTION = "2*MAC"
+QUICK_IMAGES = 4
+
+Stage = Callable[[str, int], Callable[[], None]]
+"""(what begins, number of steps) to the call that counts one step: how a progress bar watches."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A result and what the report needs besides: the images, to cut crops from."""
+
+    result: Result
+    sets: tuple[ImageSet, ...]
+
+
+def measure_model(
+    artifacts: Sequence[Artifact], sets: Sequence[ImageSet], protocol: Protocol, *, quick: bool, stage: Stage
+) -> Measured:
+    """Latency first, while nothing else of ours runs; then quality on every set.
+
+    Args:
+        artifacts: of one model, from `benchmarks.artifacts.find_artifacts`.
+        sets: test sets; with ``quick`` only the first ``QUICK_IMAGES`` of each, and their titles say so.
+        protocol: how pictures become figures.
+        quick: fewer images and samples.
+        stage: told what begins and each step of it.
+    """
+    conditions = read_conditions()
+    used = tuple(_first_images(images) if quick else images for images in sets)
+    advance = stage("latency", 1)
+    timings = time_all(artifacts, used[0].refs[0], quick=quick)
+    advance()
+    rows: list[QuantizeRow] = []
+    for images in used:
+        scores = evaluate(artifacts, images, protocol, advance=stage(images.title, len(images)))
+        rows += _set_rows(artifacts, images, protocol, scores, timings)
+    return Measured(Result(kind="quantize", rows=tuple(rows), conditions=conditions), used)
+
+
+def _first_images(images: ImageSet) -> ImageSet:
+    if len(images) <= QUICK_IMAGES:
+        return images
+    return dataclasses.replace(images, title=f"{images.title} (first {QUICK_IMAGES})", refs=images.refs[:QUICK_IMAGES])
+
+
+def _set_rows(
+    artifacts: Sequence[Artifact],
+    images: ImageSet,
+    protocol: Protocol,
+    scores: Scores,
+    timings: Mapping[str, Timing],
+) -> list[QuantizeRow]:
+    counted = counted_images(scores)
+    first = artifacts[0]
+    reference = mean_score(scores[FLOAT], counted).psnr_db if FLOAT in scores else None
+
+    def row(scheme: str) -> QuantizeRow:
+        mean = mean_score(scores[scheme], counted)
+        return QuantizeRow(
+            model=first.card.model,
+            scheme=scheme,
+            image_set=images.title,
+            protocol=protocol.name,
+            psnr_db=mean.psnr_db,
+            ssim=mean.ssim,
+            shape=first.shape,
+            flops_convention=FLOPS_CONVENTION,
+            drop_db=None if reference is None or scheme == BICUBIC else reference - mean.psnr_db,
+            fidelity_db=mean.fidelity_db,
+            psnr_per_image={name: score.psnr_db if name in counted else None for name, score in scores[scheme].items()},
+            ssim_per_image={name: score.ssim for name, score in scores[scheme].items()},
+        )
+
+    return [row(BICUBIC), *(_with_file(row(artifact.card.scheme), artifact, timings) for artifact in artifacts)]
+
+
+def _with_file(row: QuantizeRow, artifact: Artifact, timings: Mapping[str, Timing]) -> QuantizeRow:
+    timing, reference = timings[row.scheme], timings.get(FLOAT)
+    ratio = None if reference is None else reference.latency.median_ms / timing.latency.median_ms
+    return dataclasses.replace(
+        row,
+        flops_g=artifact.macs * FLOPS_PER_MAC[FLOPS_CONVENTION] / 1e9,
+        params_m=artifact.parameters / 1e6,
+        kib=artifact.kib,
+        latency=timing.latency,
+        ratio_to_float32=ratio,
+        facts=timing.facts,
+        graph_sha256=artifact.graph_sha256,
+        file_sha256=artifact.file_sha256,
+        card=artifact.card,
+    )
+
+
+def rows_by_set(rows: Sequence[QuantizeRow]) -> Mapping[str, tuple[QuantizeRow, ...]]:
+    """Rows of each image set, sets and rows in their order."""
+    names = dict.fromkeys(row.image_set for row in rows)
+    return {name: tuple(row for row in rows if row.image_set == name) for name in names}
+
+
+def mean_rows(rows: Sequence[QuantizeRow]) -> tuple[QuantizeRow, ...]:
+    """One row per scheme: the unweighted mean of the sets' means.
+
+    Rows of a single set come back as they are.
+    """
+    schemes = dict.fromkeys(row.scheme for row in rows)
+    return tuple(_mean_row([row for row in rows if row.scheme == scheme]) for scheme in schemes)
+
+
+def _mean_row(rows: Sequence[QuantizeRow]) -> QuantizeRow:
+    drops = [row.drop_db for row in rows if row.drop_db is not None]
+    return dataclasses.replace(
+        rows[0],
+        image_set=title_of([row.image_set for row in rows]),
+        psnr_db=statistics.fmean(row.psnr_db for row in rows),
+        ssim=statistics.fmean(row.ssim for row in rows),
+        drop_db=statistics.fmean(drops) if drops else None,
+        fidelity_db=mean_fidelity([row.fidelity_db for row in rows]),
+    )
+
+
+def title_of(names: Sequence[str]) -> str:
+    """Names of image sets for a heading."""
+    return names[0] if len(names) == 1 else f"mean of {', '.join(names[:-1])} and {names[-1]}"
