@@ -55,9 +55,9 @@ def make_clean(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Callabl
     def make(extra: str) -> Clean:
         if extra not in made:
             folder = tmp_path_factory.mktemp(extra)
-            venv.create(folder, with_pip=True, symlinks=True)
-            words = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", f"{wheel}[{extra}]"]
-            subprocess.run([folder / "bin/python", *words], check=True)
+            venv.create(folder, symlinks=True)
+            pip = [sys.executable, "-m", "pip", "--python", folder / "bin/python", "--disable-pip-version-check"]
+            subprocess.run([*pip, "install", "--quiet", f"{wheel}[{extra}]"], check=True)
             made[extra] = Clean(extra, folder / "bin")
         return made[extra]
 
@@ -108,14 +108,19 @@ def test_bench(clean: Clean, model: Path, tmp_path: Path) -> None:
 
 @WHEELS_END
 def test_both_runtimes_make_the_same_picture(make_clean: Callable[[str], Clean], model: Path, tmp_path: Path) -> None:
-    pictures = []
-    for extra in MODULES:
-        make_clean(extra).json("run", PHOTO, "--model", model, "--out", f"{extra}.png", cwd=tmp_path)
-        pictures.append(read_picture(tmp_path / f"{extra}.png").pixels.astype(int))
+    def run(extra: str, delegate: str) -> np.ndarray:
+        out = f"{extra}.{delegate}.png"
+        make_clean(extra).json("run", PHOTO, "--model", model, "--delegate", delegate, "--out", out, cwd=tmp_path)
+        return read_picture(tmp_path / out).pixels.astype(int)
 
-    # 1 LSB: their kernels round the int32 sums back to int8 differently (half up, half away from zero), and
-    # ESPCN's three layers are too few for such a difference to grow beyond the next level.
-    assert np.abs(pictures[0] - pictures[1]).max() <= 1
+    assert np.array_equal(run("litert", "cpu-builtin"), run("tflite-runtime", "cpu-builtin"))
+
+    difference = np.abs(run("litert", "cpu") - run("tflite-runtime", "cpu"))
+    # XNNPACK, which this tflite-runtime does not use for int8, scales the int32 sums in float; the builtin kernels do
+    # it in fixed point. So a value near a tie may land one level apart in each of ESPCN's three layers. That two of
+    # them meet in one sample is rare (seen: 11 of 4 million at 2, 5 % at 1): hardly any may differ by 2, none by 3.
+    assert difference.max() <= 2
+    assert np.mean(difference > 1) < 1e-4
 
 
 def test_without_a_runtime_it_says_what_to_install(
