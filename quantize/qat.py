@@ -113,7 +113,7 @@ def _train_step(
     optimizer = tf_keras.optimizers.Adam(_cosine(settings))
     variables = student.trainable_variables
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(autograph=False)  # tfmot's wrappers confuse autograph, and nothing here needs it
     def step(batch: tf.Tensor) -> tf.Tensor:
         image = tf.cast(batch, tf.float32) / np.float32(255)
         wanted = tf.clip_by_value(teacher(image, training=False), 0.0, 1.0)
