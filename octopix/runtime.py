@@ -64,7 +64,7 @@ class RunFacts:
     threads: int
     operators: int | None
     operators_delegated: int | None
-    """Of ``operators``, how many XNNPACK took; the rest run on the builtin kernels."""
+    """Of ``operators``, how many XNNPACK took; the rest run on the builtin kernels. Resizing does not change it."""
 
 
 class Session:

@@ -127,6 +127,15 @@ def test_values_beyond_white_are_clipped(models: Mapping[str, Path], camera: Pic
     np.testing.assert_array_equal(restored, np.minimum(camera.pixels.astype(int) * 2, 255))
 
 
+def test_luma_beyond_white_is_clipped_before_it_meets_chroma(models: Mapping[str, Path], astronaut: Picture) -> None:
+    restored = Restorer(models["double"]).restore(astronaut).pixels
+
+    ycbcr = rgb_to_ycbcr(astronaut.pixels / 255)
+    ycbcr[..., 0] = np.minimum(luma_bytes(astronaut.pixels) / 127.5, 1)
+    # 1 level: float32 here, float64 there.
+    assert np.abs(restored.astype(int) - to_bytes(ycbcr_to_rgb(ycbcr))).max() <= 1
+
+
 @pytest.mark.parametrize("name", ["nearest", "nearest-uint8", "even", "gains"])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_single_pixel_is_a_picture(models: Mapping[str, Path], name: str, channels: int) -> None:

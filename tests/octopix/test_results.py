@@ -119,6 +119,8 @@ def _with(value: object, *path: str | int) -> Callable[[Any], None]:
         (_with({}, "rows"), "list of rows"),
         (_without("graph_sha256"), "the field 'graph_sha256'"),
         (_with("fast", "rows", 0, "kib"), r"rows\[0\]\.kib, got 'fast'"),
+        (_with(math.inf, "rows", 0, "kib"), "Infinity, which is not JSON"),
+        (_with(math.nan, "rows", 0, "kib"), "NaN, which is not JSON"),
         (_with(True, "rows", 0, "macs"), r"rows\[0\]\.macs, got True"),
         (_with([1, "x"], "rows", 0, "latency", "samples_ms"), r"samples_ms\[1\], got 'x'"),
         (_with([], "rows", 0, "latency", "samples_ms"), "positive samples"),
