@@ -294,10 +294,11 @@ def _pad(step: _Step) -> Windows:
 
 def _crop(step: _Step) -> Windows | None:
     side = step.side(step.operator.inputs[0])
-    taken = slices(step.operator, *(step.value(position) for position in (1, 2, 3)))[step.axis]
-    if not isinstance(taken, slice):
+    taken = slices(step.operator, *(step.value(position) for position in (1, 2, 3)))
+    along = taken[step.axis] if step.axis < len(taken) else slice(None)
+    if not isinstance(along, slice):
         return None
-    first, _, stride = taken.indices(side)
+    first, _, stride = along.indices(side)
     return (
         {step.operator.inputs[0]: _Window(Fraction(stride), Fraction(first), Fraction(first))} if stride > 0 else None
     )
@@ -308,17 +309,17 @@ def _shifted(step: _Step, by: int) -> Windows:
 
 
 def _space_to_batch(step: _Step) -> Windows | None:
-    return _shifted(step, -int(step.value(2)[step.axis - 1][0])) if step.spread == 1 else None
+    return _shifted(step, -int(step.value(2).reshape(2, 2)[step.axis - 1, 0])) if step.spread == 1 else None
 
 
 def _batch_to_space(step: _Step) -> Windows | None:
-    return _shifted(step, int(step.value(2)[step.axis - 1][0])) if step.spread == _block(step) else None
+    return _shifted(step, int(step.value(2).reshape(2, 2)[step.axis - 1, 0])) if step.spread == _block(step) else None
 
 
 def _block(step: _Step) -> int:
     """Block size of an operator that moves pixels between space, depth and batch; 1 for others."""
     if step.operator.name in ("SPACE_TO_BATCH_ND", "BATCH_TO_SPACE_ND"):
-        return int(step.value(1)[step.axis - 1])
+        return int(step.value(1).reshape(2)[step.axis - 1])
     return step.operator.number("block_size", 1)
 
 

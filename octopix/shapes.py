@@ -84,7 +84,8 @@ class _Walk:
     def step(self, operator: Operator) -> None:
         """Find the shapes, and where they follow from shapes alone the values, of an operator's outputs."""
         try:
-            value = self._computed(operator)
+            with np.errstate(all="raise"):
+                value = self._computed(operator)
             shapes = self._outputs(operator) if value is None else [value.shape]
             self.sizes.shapes.update(zip(operator.outputs, shapes, strict=True))
         except (ArithmeticError, LookupError, TypeError, ValueError) as error:  # operands that contradict each other
@@ -209,7 +210,7 @@ def _space_to_depth(walk: _Walk, operator: Operator) -> Shape:
 
 def _space_to_batch(walk: _Walk, operator: Operator) -> Shape:
     batch, *sizes, channels = walk.shape(operator, 0, rank=4)
-    block, padding = walk.value(operator, 1), walk.value(operator, 2)
+    block, padding = walk.value(operator, 1).reshape(2), walk.value(operator, 2).reshape(2, 2)
     padded = np.array(sizes) + padding.sum(axis=1)
     if np.any(padded % block):
         raise _unknown(operator, f"of {padded.tolist()}, which is no multiple of {block.tolist()}")
@@ -218,7 +219,7 @@ def _space_to_batch(walk: _Walk, operator: Operator) -> Shape:
 
 def _batch_to_space(walk: _Walk, operator: Operator) -> Shape:
     batch, *sizes, channels = walk.shape(operator, 0, rank=4)
-    block, crops = walk.value(operator, 1), walk.value(operator, 2)
+    block, crops = walk.value(operator, 1).reshape(2), walk.value(operator, 2).reshape(2, 2)
     return int(batch // block.prod()), *(np.array(sizes) * block - crops.sum(axis=1)).tolist(), channels
 
 
