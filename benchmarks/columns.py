@@ -115,7 +115,7 @@ FILES: tuple[Column, ...] = (
     Column("calibration", "", _calibration, numeric=False),
     Column("drop in validation", "dB", _validation),
     Column("on the delegate", "operators", _delegated),
-    Column("95 % of runs below", "ms", _p95),
+    Column("p95", "ms", _p95),
     Column("spread", "stdev/mean", _spread),
     Column("runs", "", _runs),
     Column("made with", "", _made_with, numeric=False),

@@ -105,8 +105,17 @@ def write_crops(
         for place, choice in enumerate(choices, start=1):
             pictures = _pictures(choice.ref, restorers, protocol)
             crops.append(_write_crop(folder, place, choice, scheme, pictures))
+    _remove_older(folder, crops)
     write_json(folder / "crops.json", dataclasses.asdict(CropList(tuple(crops))))
     return tuple(crops)
+
+
+def _remove_older(folder: Path, crops: Sequence[Crop]) -> None:
+    """Tiles of an earlier run with other schemes would lie beside these, and be taken for them."""
+    current = {name for crop in crops for name in crop.tiles.values()}
+    for path in folder.glob("crop-*.png"):
+        if path.name not in current:
+            path.unlink()
 
 
 def crops_of(raw: object) -> tuple[Crop, ...]:

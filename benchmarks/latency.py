@@ -13,7 +13,7 @@ from train.data.degradations import as_channels
 from train.data.sources import ImageRef
 
 THREADS = 1
-RUNS, SECONDS = 20, 1.0
+RUNS, SECONDS = 40, 1.0
 QUICK_RUNS, QUICK_SECONDS = 20, 0.25
 
 

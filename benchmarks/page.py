@@ -7,10 +7,11 @@ from benchmarks.artifacts import FLOAT
 from benchmarks.columns import FILES, MAIN, NONE, PER_SET, SCHEME, Column, fixed, shape_text, times
 from benchmarks.crops import Crop
 from benchmarks.protocols import PROTOCOLS
-from benchmarks.suite import rows_by_set
-from benchmarks.summary import INT8, Pick, Summary, caption, quantize_rows, summarise, verdict
+from benchmarks.suite import listed, rows_by_set
+from benchmarks.summary import INT8, Pick, Summary, caption, heading, quantize_rows, summarise, verdict
 from octopix.conditions import Conditions
 from octopix.results import QuantizeRow, Result
+from octopix.runtime import RunFacts
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def page_of(result: Result) -> Page:
     sets = rows_by_set(rows)
     return Page(
         title=summary.model,
-        subtitle=f"{summary.rows[0].image_set} · {summary.images} images · protocol {summary.protocol}",
+        subtitle=heading(summary, listed(summary.sets)),
         verdict=verdict(summary),
         reasons=_reasons(summary),
         tiles=_tiles(summary),
@@ -99,7 +100,7 @@ def page_of(result: Result) -> Page:
 def crop_caption(crop: Crop) -> str:
     """What a row of tiles shows."""
     return (
-        f"{crop.image} ({crop.image_set}): drop {fixed(crop.drop_db, 3)} dB over the image; "
+        f"{crop.image}: drop {fixed(crop.drop_db, 3)} dB over the image; "
         f"{crop.side}×{crop.side} pixels at row {crop.top}, column {crop.left}"
     )
 
@@ -165,7 +166,7 @@ def _kind(row: QuantizeRow, summary: Summary) -> str:
 
 def _main_sheet(summary: Summary) -> Sheet:
     rows = tuple(Row(tuple(column.text(row) for column in MAIN), _kind(row, summary)) for row in summary.rows)
-    return Sheet(f"{summary.model} on {summary.rows[0].image_set}, protocol {summary.protocol}", (), MAIN, rows)
+    return Sheet(f"{summary.model} · {heading(summary, summary.rows[0].image_set)}", (), MAIN, rows)
 
 
 def _set_sheet(summary: Summary, sets: Mapping[str, Sequence[QuantizeRow]]) -> Sheet:
@@ -183,12 +184,18 @@ def _conditions(summary: Summary, result: Result) -> tuple[tuple[str, str], ...]
         ("measured", result.created.replace("T", " ").replace("+00:00", " UTC")),
         *_machine(result.conditions),
         ("runtime", NONE if facts is None else f"{facts.runtime} {facts.version}"),
-        ("delegate", NONE if facts is None else f"asked {facts.delegate_asked}, got {facts.delegate_got or 'unknown'}"),
+        ("delegate", NONE if facts is None else _delegate(facts)),
         ("threads", NONE if facts is None else str(facts.threads)),
         ("protocol", summary.protocol),
         ("octopix", result.conditions.octopix),
         ("python", result.conditions.python),
     )
+
+
+def _delegate(facts: RunFacts) -> str:
+    if facts.delegate_got == facts.delegate_asked:
+        return facts.delegate_asked
+    return f"asked {facts.delegate_asked}, got {facts.delegate_got or 'unknown'}"
 
 
 def _machine(conditions: Conditions) -> tuple[tuple[str, str], ...]:

@@ -17,8 +17,8 @@ from benchmarks.suite import rows_by_set
 from benchmarks.summary import INT8, Summary, quantize_rows
 from octopix.results import QuantizeRow, Result
 
-WIDTH_IN, DPI = 5.2, 200
-"""At a width of 5.2 inches, 11-point letters are still some 11 pixels high on a phone."""
+WIDTH_IN, DPI = 4.6, 220
+"""At this width 10-point letters are some 10 pixels high on a phone."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def _drop(summary: Summary, result: Result, theme: Theme) -> Figure:
     """Bars: drop over all sets, written at the right; marks: each set."""
     rows = [row for row in summary.rows if row.drop_db is not None and row.scheme != FLOAT]
     sets = rows_by_set(quantize_rows(result))
-    figure, (axis,) = _figure(theme, 1.1 + 0.42 * len(rows))
+    figure, (axis,) = _figure(theme, 1.05 + 0.36 * len(rows))
     drops, places = np.array([row.drop_db or 0.0 for row in rows]), np.arange(len(rows))
     axis.barh(places, drops, color=[_colour(row.scheme, theme) for row in rows], height=0.62)
     if len(sets) > 1:
@@ -121,7 +121,7 @@ def _per_image(summary: Summary, result: Result, theme: Theme) -> Figure:
     scheme = summary.pick.row.scheme
     reference, int8, plain = (_values(result, name) for name in (FLOAT, scheme, BICUBIC))
     order = np.argsort(reference)
-    figure, (above, below) = _figure(theme, 4.3, rows=2)
+    figure, (above, below) = _figure(theme, 5.9, rows=2)
     x = np.arange(len(order)) + 1
     size = float(np.clip(140 / len(order), 2.2, 7))
     above.plot(x, plain[order], ".", color=theme.muted, ms=size, label=BICUBIC)
@@ -147,7 +147,7 @@ def _values(result: Result, scheme: str) -> np.ndarray:
 def _tradeoff(summary: Summary, result: Result, theme: Theme) -> Figure:
     """PSNR over latency, one dot per scheme."""
     rows = [row for row in summary.rows if row.latency is not None]
-    figure, (axis,) = _figure(theme, 3.5)
+    figure, (axis,) = _figure(theme, 3.2)
     x = np.array([_median(row) for row in rows])
     y = np.array([row.psnr_db for row in rows])
     span = float(np.ptp(y)) or 0.1

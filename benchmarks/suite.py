@@ -130,7 +130,7 @@ def _mean_row(rows: Sequence[QuantizeRow]) -> QuantizeRow:
     drops = [row.drop_db for row in rows if row.drop_db is not None]
     return dataclasses.replace(
         rows[0],
-        image_set=title_of([row.image_set for row in rows]),
+        image_set=mean_title([row.image_set for row in rows]),
         psnr_db=statistics.fmean(row.psnr_db for row in rows),
         ssim=statistics.fmean(row.ssim for row in rows),
         drop_db=statistics.fmean(drops) if drops else None,
@@ -138,6 +138,11 @@ def _mean_row(rows: Sequence[QuantizeRow]) -> QuantizeRow:
     )
 
 
-def title_of(names: Sequence[str]) -> str:
-    """Names of image sets for a heading."""
-    return names[0] if len(names) == 1 else f"mean of {', '.join(names[:-1])} and {names[-1]}"
+def mean_title(names: Sequence[str]) -> str:
+    """What the rows over all sets are called."""
+    return names[0] if len(names) == 1 else f"mean of {listed(names)}"
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names as a sentence lists them: ``a, b and c``."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

@@ -110,6 +110,12 @@ def _warnings(rows: Sequence[QuantizeRow], left_out: Sequence[str]) -> tuple[str
     return tuple(found)
 
 
+def heading(summary: Summary, sets: str) -> str:
+    """Image sets, number of images and protocol: what every table's title names."""
+    count = "1 image" if summary.images == 1 else f"{summary.images} images"
+    return f"{sets} · {count} · protocol {summary.protocol}"
+
+
 def verdict(summary: Summary) -> str:
     """The first sentence of a report: what to ship, what it costs, what it saves."""
     if summary.pick is None:

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from benchmarks.columns import MAIN, PER_SET, SCHEME, Column
 from benchmarks.suite import rows_by_set
-from benchmarks.summary import Summary, caption, quantize_rows, summarise, verdict
+from benchmarks.summary import Summary, caption, heading, quantize_rows, summarise, verdict
 from octopix.results import QuantizeRow, Result
 
 PIPED_WIDTH = 160
@@ -40,7 +40,7 @@ def show(result: Result, console: Console) -> None:
 
 def main_table(summary: Summary) -> Table:
     """Every column, over all sets."""
-    table = _table(heading(summary))
+    table = _table(f"{summary.model} · {heading(summary, summary.rows[0].image_set)}")
     for column in MAIN:
         _add(table, _heading(column), column)
     picked = summary.pick.row.scheme if summary.pick else None
@@ -60,12 +60,6 @@ def per_set_table(summary: Summary, sets: Mapping[str, tuple[QuantizeRow, ...]])
         cells = (column.text(rows[place]) for rows in sets.values() for column in PER_SET)
         table.add_row(row.scheme, *cells)
     return table
-
-
-def heading(summary: Summary) -> str:
-    """Model, image sets and protocol: what every table's title names."""
-    sets = summary.rows[0].image_set
-    return f"{summary.model} · {sets} ({summary.images} images) · protocol {summary.protocol}"
 
 
 def _table(title: str) -> Table:

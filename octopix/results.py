@@ -80,7 +80,7 @@ class QuantizeRow:
     graph_sha256: str | None = None
     file_sha256: str | None = None
     psnr_per_image: Mapping[str, float | None] = dataclasses.field(default_factory=dict)
-    """Image name -> dB; None where the images are identical."""
+    """Image name -> dB; None where it is infinite in some row, so that the image counts in no row's mean."""
     ssim_per_image: Mapping[str, float] = dataclasses.field(default_factory=dict)
     """Image name -> SSIM."""
     card: ModelCard | None = None

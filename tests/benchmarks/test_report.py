@@ -1,0 +1,209 @@
+"""The report: one page without a network, no figure lost, made again from its JSON."""
+
+import dataclasses
+import json
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from benchmarks.crops import busiest, crops_of
+from benchmarks.plots import DARK, LIGHT, spread
+from benchmarks.report import draw, rewrite_report, write_report
+from octopix.errors import ResultError
+from octopix.results import QuantizeRow, Result, write_result
+
+Make = Callable[..., Result]
+
+VOID = {"meta", "link", "img", "source", "br", "hr", "input"}
+
+
+class Page(HTMLParser):
+    """Tags that must match, addresses that would be fetched, texts of table cells."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.addresses: list[str] = []
+        self.cells: list[str] = []
+        self.tags: set[str] = set()
+        self.missing_alt = 0
+        self.feed(text)
+        self.close()
+        assert not self.open, f"not closed: {self.open}"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        self.tags.add(tag)
+        self.addresses += [found[name] or "" for name in ("src", "srcset", "href", "data", "action") if name in found]
+        self.missing_alt += tag == "img" and not found.get("alt")
+        if tag in ("td", "th"):
+            self.cells.append("")
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] in ("td", "th"):
+            self.cells[-1] += data
+
+
+def html_of(result: Result, folder: Path) -> str:
+    return write_report(result, folder)[0].read_text(encoding="utf-8")
+
+
+def add_crop(folder: Path) -> None:
+    """One crop of two tiles, as `write_crops` leaves it."""
+    plots = folder / "plots"
+    plots.mkdir(parents=True)
+    for name in ("a.png", "b.png"):
+        cv2.imwrite(str(plots / name), np.zeros((8, 8, 3), np.uint8))
+    crop = {
+        "image_set": "Set5",
+        "image": "Set5/baby.png",
+        "scheme": "int8-qat",
+        "drop_db": 0.0625,
+        "top": 3,
+        "left": 5,
+        "side": 8,
+        "gain": 16,
+        "tiles": {"float32": "a.png", "difference": "b.png"},
+    }
+    (plots / "crops.json").write_text(json.dumps({"crops": [crop]}))
+
+
+def test_the_page_fetches_nothing_and_its_tags_match(make_result: Make, tmp_path: Path) -> None:
+    add_crop(tmp_path)
+    text = html_of(make_result(), tmp_path)
+    page = Page(text)
+    assert page.addresses
+    assert all(address.startswith("data:") for address in page.addresses)
+    assert not page.tags & {"script", "iframe", "object", "embed"}
+    style = text[text.index("<style>") : text.index("</style>")]
+    assert not re.search(r"url\(|@import|http", style)
+    assert page.missing_alt == 0
+
+
+def test_the_page_is_for_phones_and_for_light_and_dark(make_result: Make, tmp_path: Path) -> None:
+    text = html_of(make_result(), tmp_path)
+    assert '<meta name="viewport" content="width=device-width' in text
+    assert "prefers-color-scheme: dark" in text
+    for plot in draw(make_result()):
+        light, dark = plot.images[LIGHT.name], plot.images[DARK.name]
+        corners = [cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)[0, 0].mean() for png in (light, dark)]
+        assert corners[0] > 200, plot.name  # near white
+        assert corners[1] < 55, plot.name  # near black
+
+
+def test_no_figure_of_the_result_is_lost(make_result: Make, tmp_path: Path) -> None:
+    result = make_result()
+    cells = Page(html_of(result, tmp_path)).cells
+    markdown = (tmp_path / "report.md").read_text(encoding="utf-8")
+    for row in result.rows:
+        assert isinstance(row, QuantizeRow)
+        texts = [row.scheme, f"{row.psnr_db:.3f}", f"{row.ssim:.4f}"]
+        if row.latency is not None and row.drop_db is not None and row.ratio_to_float32 is not None:
+            texts += [f"{row.drop_db:.3f}", f"{row.latency.median_ms:.2f}", f"{row.ratio_to_float32:.2f}×"]
+            texts += [f"{row.kib:.1f}", (row.graph_sha256 or "")[:12]]
+        for text in texts:
+            assert text in cells, (row.scheme, text)
+            assert text in markdown, (row.scheme, text)
+    for name in ("Set5/baby.png", "Set5/bird.png", "Set14/zebra.png"):
+        assert name in cells
+        assert name in markdown
+
+
+def test_conditions_and_calibration_are_stated(make_result: Make, tmp_path: Path) -> None:
+    result = make_result()
+    conditions = dataclasses.replace(result.conditions, cpu="Cortex-A76", governor=None, load=0.25)
+    write_report(dataclasses.replace(result, conditions=conditions), tmp_path)
+    for name in ("report.html", "report.md"):
+        text = (tmp_path / name).read_text(encoding="utf-8")
+        for fact in ("Cortex-A76", "0.25", "ai-edge-litert 2.3.0", "mse, 64 images of builtin-calibrate"):
+            assert fact in text, (name, fact)
+    assert "| governor | – |" in (tmp_path / "report.md").read_text(encoding="utf-8")
+
+
+def test_names_cannot_break_the_page_or_the_table(make_result: Make, tmp_path: Path) -> None:
+    result = make_result(images={"a|b": {"<script>alert(1)</script>.png": 30.0}})
+    assert "<script>" not in html_of(result, tmp_path)
+    write_report(make_result(images={"a|b": {"x.png": 30.0}, "c": {"y.png": 31.0}}), tmp_path)
+    table = (tmp_path / "report.md").read_text(encoding="utf-8").split("Each set:")[1].split("## Plots")[0]
+    widths = {len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines() if line.startswith("|")}
+    assert len(widths) == 1
+
+
+def test_pictures_of_the_markdown_are_there(make_result: Make, tmp_path: Path) -> None:
+    add_crop(tmp_path)
+    write_report(make_result(), tmp_path)
+    links = re.findall(r"!\[[^]]*]\(([^)]*)\)", (tmp_path / "report.md").read_text(encoding="utf-8"))
+    assert {Path(link).name for link in links} == {
+        *("drop.png", "latency-quality.png", "psnr-per-image.png", "a.png", "b.png")
+    }
+    for link in links:
+        assert cv2.imread(str(tmp_path / link)) is not None, link
+
+
+def test_a_report_is_made_again_from_its_json(make_result: Make, tmp_path: Path) -> None:
+    add_crop(tmp_path)
+    write_result(tmp_path / "results.json", make_result())
+    rewrite_report(tmp_path / "results.json")
+    first = {path.name: path.read_bytes() for path in tmp_path.glob("report.*")}
+    rewrite_report(tmp_path / "results.json")
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("report.*")} == first
+    assert b"Before and after" in first["report.html"]
+
+
+def test_without_crops_their_section_is_left_out(make_result: Make, tmp_path: Path) -> None:
+    assert "Before and after" not in html_of(make_result(), tmp_path)
+
+
+def test_crops_whose_pictures_are_gone_are_an_error_that_names_one(make_result: Make, tmp_path: Path) -> None:
+    add_crop(tmp_path)
+    (tmp_path / "plots" / "b.png").unlink()
+    with pytest.raises(ResultError, match=r"no b\.png beside it"):
+        write_report(make_result(), tmp_path)
+
+
+def test_a_list_of_crops_that_was_edited_badly_names_the_field() -> None:
+    with pytest.raises(ResultError, match=r"'image_set'.* at crops\.json\.crops\[0]"):
+        crops_of({"crops": [{"image": "x"}]})
+
+
+@pytest.mark.parametrize("schemes", [("bicubic", "float32"), ("bicubic", "int8-qat"), ("bicubic", "float16")])
+def test_a_report_of_few_schemes_shows_what_there_is(
+    make_result: Make, tmp_path: Path, schemes: tuple[str, ...]
+) -> None:
+    result = make_result(schemes=schemes)
+    if "float32" not in schemes:
+        rows = (dataclasses.replace(row, drop_db=None, fidelity_db=None, ratio_to_float32=None) for row in result.rows)
+        result = dataclasses.replace(result, rows=tuple(rows))
+    cells = Page(html_of(result, tmp_path)).cells
+    assert all(scheme in cells for scheme in schemes)
+
+
+def test_another_kind_of_result_is_refused(tmp_path: Path) -> None:
+    write_result(tmp_path / "results.json", Result(kind="bench", rows=()))
+    with pytest.raises(ResultError, match="kind bench"):
+        rewrite_report(tmp_path / "results.json")
+
+
+def test_labels_keep_their_order_and_distance() -> None:
+    wanted = np.array([1.0, 0.98, 0.2, 1.01])
+    placed = spread(wanted, least=0.1)
+    assert np.array_equal(np.argsort(placed), np.argsort(wanted))
+    assert np.diff(np.sort(placed)).min() >= 0.1 - 1e-9  # sums of tenths in binary
+    assert placed[2] == 0.2  # nobody is near, so it stays
+
+
+def test_crops_are_cut_where_the_difference_is() -> None:
+    difference = np.zeros((40, 60), np.int16)
+    difference[21:25, 33:37] = 3
+    top, left = busiest(difference, 4)
+    assert (top, left) == (21, 33)
