@@ -1,5 +1,6 @@
 """What several folders of tests share: the wheel, and real models made by the real command line."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+# TensorFlow writes its banner, and its search for a GPU, straight to the terminal, past pytest's capture.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 ROOT = Path(__file__).parents[1]
 
