@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from octopix.results import Result
     from quantize.pipeline import Artifact
     from quantize.workbench import Watch
+    from train.data.sources import DataHome
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -67,9 +68,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _models(options: argparse.Namespace) -> None:
     schemes = parse_schemes(options.scheme)
-    from train.data.sources import locate
-
-    home = locate(options.data)
+    home = _place(options)
     with _native_noise_dropped() as screen:
         from quantize.pipeline import quantize
 
@@ -79,9 +78,7 @@ def _models(options: argparse.Namespace) -> None:
 
 
 def _conversion_speed(options: argparse.Namespace) -> None:
-    from train.data.sources import locate
-
-    home = locate(options.data)
+    home = _place(options)
     with _native_noise_dropped():
         from octopix.results import write_result
         from quantize.conversion_speed import conversion_speed
@@ -89,6 +86,15 @@ def _conversion_speed(options: argparse.Namespace) -> None:
         result = conversion_speed(options.model, home)
     write_result(options.out, result)
     print(_speed_lines(result), end="")
+
+
+def _place(options: argparse.Namespace) -> "DataHome":
+    """Where images come from; refuses an unknown model too, both before TensorFlow's seconds of import."""
+    from train.data.sources import locate
+    from train.models import find_model
+
+    find_model(options.model)
+    return locate(options.data)
 
 
 @contextlib.contextmanager
@@ -109,6 +115,9 @@ def _native_noise_dropped() -> Iterator[TextIO]:
         sys.stderr = screen
         faulthandler.enable(screen)
         try:
+            import tensorflow as tf
+
+            tf.get_logger().setLevel("ERROR")
             yield screen
         finally:
             faulthandler.disable()
@@ -123,7 +132,8 @@ def _progress(screen: TextIO) -> "Iterator[Watch]":
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(file=screen), transient=True) as bar:
+    quiet = not screen.isatty()
+    with Progress(*columns, console=Console(file=screen), transient=True, disable=quiet) as bar:
         task = bar.add_task("", total=None)
 
         def watch(what: str, done: int, total: int) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from octopix.errors import ModelFileError
-from octopix.graph import Graph, Operator, Quantization, Tensor, read_graph
+from octopix.graph import Graph, Operator, Quantization, Tensor, constant, read_graph
 from octopix.runtime import open_session
 from quantize.schemes import Kind
 
@@ -36,8 +36,8 @@ def check(model: bytes, kind: Kind) -> None:
         ModelFileError: the first thing that is not as it should be, with tensor or operator and its number.
     """
     graph = read_graph(model)
-    CHECKS[kind](graph)
     _check_scales(graph)
+    CHECKS[kind](graph)
     _check_repeats(model)
 
 
@@ -144,16 +144,21 @@ def _check_weights(graph: Graph) -> None:
 
 
 def _check_biases(graph: Graph, dtype: str) -> None:
-    """A bias is added to the accumulator: of its type, and on its scale, which is input × weights."""
+    """A bias is added to the accumulator: of its type, on its scale (input × weights), and not saturated."""
     for operator in graph.operators:
         if operator.name not in WEIGHT_AXIS or len(operator.inputs) < 3 or operator.name == "TRANSPOSE_CONV":
             continue
-        if graph.tensors[operator.inputs[2]].dtype != dtype:
-            raise _wrong(f"{dtype} biases in {_called(operator)}", graph.tensors[operator.inputs[2]].dtype)
-        image, weights, bias = (_quantization(graph.tensors[index]) for index in operator.inputs[:3])
-        expected = image.scales[0] * np.asarray(weights.scales)
-        if not np.allclose(bias.scales, expected, rtol=1e-5, atol=0):  # float32 products: 6e-8 apart
+        bias = graph.tensors[operator.inputs[2]]
+        if bias.dtype != dtype:
+            raise _wrong(f"{dtype} biases in {_called(operator)}", bias.dtype)
+        image, weights = (_quantization(graph.tensors[index]) for index in operator.inputs[:2])
+        scales = image.scales[0] * np.asarray(weights.scales)
+        if not np.allclose(_quantization(bias).scales, scales, rtol=1e-5, atol=0):  # float32 products: 6e-8 apart
             raise _wrong(f"bias scales of input × weights in {_called(operator)}", "others")
+        if np.abs(constant(bias).astype(np.int64)).max() >= np.iinfo(np.int32).max:
+            raise _wrong(
+                f"biases within 32 bits in {_called(operator)}", "a saturated one: its weights are all but zero"
+            )
 
 
 def _check_scales(graph: Graph) -> None:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import tensorflow as tf
 import tf_keras
 
+from octopix.conditions import read_conditions
 from octopix.latency import measure_alternating
 from octopix.results import ConversionSpeedRow, Result
 from quantize.calibration_set import CROPS, calibration_set
@@ -44,6 +45,7 @@ def conversion_speed(model: str, home: DataHome, *, images: int = CROPS, rounds:
         OURS: lambda: convert_ours(subject.model, crops),
         STOCK: lambda: convert_stock(subject.model, crops),
     }
+    conditions = read_conditions()  # the load before, not our own
     timed = measure_alternating(ways, warmup=1, runs=rounds, min_seconds=0)
     baseline = timed[STOCK].median_ms
     rows = tuple(
@@ -58,7 +60,7 @@ def conversion_speed(model: str, home: DataHome, *, images: int = CROPS, rounds:
         )
         for name, latency in timed.items()
     )
-    return Result("conversion-speed", rows)
+    return Result("conversion-speed", rows, conditions)
 
 
 def convert_ours(model: tf_keras.Model, images: Sequence[Array]) -> bytes:

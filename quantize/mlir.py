@@ -89,6 +89,6 @@ def _quantize(ranged_model: bytes, **options: object) -> bytes:
     except (ConverterError, RuntimeError, ValueError) as error:
         raise ModelFileError(
             expected="a float graph that TensorFlow's quantizer takes",
-            got=" ".join(str(error).split()),
+            got=" ".join(str(error).split()) or "one with an operator that it has no integer form for",
             do="look at the operators with `octopix inspect`",
         ) from error

@@ -1,0 +1,119 @@
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from octopix.card import graph_sha256, read_card
+from octopix.errors import DataError, ModelFileError, OctopixError
+from octopix.graph import read_graph
+from octopix.images import Picture
+from octopix.restore import Restorer
+from quantize.pipeline import Artifact, quantize
+from quantize.workbench import Subject, Workbench
+from train.data.sources import DataHome
+
+SCHEMES = ("int8-ptq-mse", "int8-ptq-minmax", "float16", "dynamic", "int16x8-ptq")
+BUILTIN = DataHome("builtin", None)
+
+
+@pytest.fixture(scope="module")
+def made(subject: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Artifact]:
+    out = tmp_path_factory.mktemp("artifacts")
+    return {each.card.scheme: each for each in quantize(subject, SCHEMES, home=BUILTIN, out=out, quick=True)}
+
+
+def test_each_scheme_is_a_file_with_its_card(made: dict[str, Artifact]) -> None:
+    assert list(made) == ["float32", *SCHEMES]
+    folder = made["float32"].path.parent
+    assert folder.name == "espcn_x4"
+    assert sorted(path.name for path in folder.iterdir()) == sorted(f"{scheme}.tflite" for scheme in made)
+    for scheme, artifact in made.items():
+        assert read_card(artifact.path) == artifact.card
+        assert artifact.card.scheme == scheme
+        assert artifact.kib == artifact.path.stat().st_size / 1024
+
+
+def test_cards_say_where_ranges_and_weights_come_from(made: dict[str, Artifact], subject: Any) -> None:
+    for scheme, calibrator in {"int8-ptq-mse": "mse", "int8-ptq-minmax": "minmax", "int16x8-ptq": "minmax"}.items():
+        calibration = made[scheme].card.calibration
+        assert calibration is not None
+        assert (calibration.calibrator, calibration.source) == (calibrator, "builtin-calibrate")
+        assert len(calibration.sha256) == 64
+    assert made["float16"].card.calibration is None
+    for artifact in made.values():
+        assert artifact.card.weights_sha256 == subject.weights_sha256
+        assert artifact.card.receptive_field == 9  # 5 + 2 + 2
+        assert {"octopix", "tensorflow", "ai-edge-litert"} <= artifact.card.versions.keys()
+
+
+def test_every_scheme_keeps_the_image(made: dict[str, Artifact]) -> None:
+    drops = {scheme: each.card.validation.drop for scheme, each in made.items() if each.card.validation}
+    assert drops.keys() == made.keys()
+    assert drops["float32"] == 0
+    assert abs(drops["float16"]) < 0.01  # 11 bits of mantissa are finer than the 8 bits of the image
+    # 8-bit weights cost ESPCN 0.03 to 0.2 dB, most on smooth pictures; a wrong scale or a lost bias costs whole dB.
+    assert max(drops.values()) < 0.5
+    assert drops["int16x8-ptq"] < drops["int8-ptq-minmax"]
+
+
+def test_int8_files_are_integers_with_the_operators_of_the_float_graph(made: dict[str, Artifact]) -> None:
+    operators = [each.name for each in read_graph(made["int8-ptq-mse"].path).operators]
+    assert operators == ["QUANTIZE", "CONV_2D", "CONV_2D", "CONV_2D", "DEPTH_TO_SPACE", "QUANTIZE"]
+    assert graph_sha256(made["int8-ptq-mse"].path) != graph_sha256(made["int8-ptq-minmax"].path)
+
+
+@pytest.mark.parametrize("scheme", ["float32", *SCHEMES])
+def test_a_shipped_file_restores_a_picture(made: dict[str, Artifact], scheme: str) -> None:
+    picture = Picture(np.random.default_rng(0).integers(0, 256, (21, 34, 3), dtype=np.uint8))
+    assert Restorer(made[scheme].path).restore(picture).pixels.shape == (84, 136, 3)
+
+
+def test_nan_weights_end_the_run_without_a_file(subject: Any, tmp_path: Path) -> None:
+    import tf_keras
+
+    spoiled = tf_keras.models.clone_model(subject.model)
+    spoiled.get_layer("features").bias.assign(np.full(64, np.nan))
+    with pytest.raises(ModelFileError, match="features/bias"):
+        quantize(dataclasses.replace(subject, model=spoiled), ["int8-ptq-mse"], home=BUILTIN, out=tmp_path)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_an_output_folder_that_cannot_be_made_is_found_before_the_work(subject: Any, tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("a file")
+    told: list[str] = []
+    with pytest.raises(OctopixError, match="a writable folder"):
+        quantize(
+            subject,
+            ["float32"],
+            home=BUILTIN,
+            out=tmp_path / "taken",
+            watch=lambda what, done, total: told.append(what),
+        )
+    assert told == []
+
+
+def test_crops_smaller_than_the_receptive_field_are_refused(subject: Any) -> None:
+    import tf_keras
+
+    image = tf_keras.Input((None, None, 1))
+    far = tf_keras.layers.Conv2D(1, 3, dilation_rate=70, padding="same")(image)  # sees 141 pixels
+    bench = Workbench(Subject(subject.spec, tf_keras.Model(image, far)), BUILTIN)
+    with pytest.raises(DataError, match="at least 141 pixels a side, the receptive field, got 128"):
+        _ = bench.calibration
+
+
+def test_both_ways_of_the_speed_comparison_make_the_same_kind_of_model(subject: Any) -> None:
+    from quantize.checks import check
+    from quantize.conversion_speed import OURS, STOCK, conversion_speed, convert_ours, convert_stock
+
+    result = conversion_speed("espcn_x4", BUILTIN, images=2, rounds=2)
+    rows = {row["method"]: row for row in result.to_json()["rows"]}
+    assert rows.keys() == {OURS, STOCK}
+    assert [len(row["samples_s"]) for row in rows.values()] == [2, 2]
+    assert rows[STOCK]["ratio"] == 1
+    crops = [np.random.default_rng(seed).random((1, 128, 128, 1), dtype=np.float32) for seed in range(2)]
+    ours, stock = convert_ours(subject.model, crops), convert_stock(subject.model, crops)
+    check(ours, "int8-ptq")
+    assert [each.name for each in read_graph(ours).operators] == [each.name for each in read_graph(stock).operators]

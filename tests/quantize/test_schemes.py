@@ -1,0 +1,37 @@
+import pytest
+
+from octopix.errors import ConfigError
+from quantize.calibrators import CALIBRATORS
+from quantize.methods import METHODS
+from quantize.schemes import DEFAULT_SCHEMES, known_schemes, parse_scheme, parse_schemes
+
+
+@pytest.mark.parametrize("name", known_schemes())
+def test_every_known_name_decodes_to_itself_and_has_a_method(name: str) -> None:
+    scheme = parse_scheme(name)
+    assert scheme.name == name
+    assert scheme.kind in METHODS
+    assert scheme.calibrator is None or scheme.calibrator in CALIBRATORS
+
+
+def test_all_means_the_defaults_in_order() -> None:
+    assert tuple(scheme.name for scheme in parse_schemes("all")) == DEFAULT_SCHEMES
+
+
+def test_a_list_keeps_its_order_and_drops_repetitions() -> None:
+    names = [scheme.name for scheme in parse_schemes("int8-qat, float32,int8-qat")]
+    assert names == ["int8-qat", "float32"]
+
+
+@pytest.mark.parametrize("text", ["int8", "int8-ptq", "int8-ptq-", "int8-ptq-median", "INT8-QAT", "int8-ptq-mse+cle"])
+def test_an_unknown_name_is_refused_with_all_that_are_known(text: str) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        parse_scheme(text)
+    assert repr(text) in str(refusal.value)
+    assert all(name in str(refusal.value) for name in known_schemes())
+
+
+@pytest.mark.parametrize("text", ["", " , "])
+def test_no_scheme_at_all_is_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="all"):
+        parse_schemes(text)
