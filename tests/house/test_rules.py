@@ -1,6 +1,7 @@
 """The rules of the house that ruff, mypy and import-linter cannot see."""
 
 import ast
+import configparser
 import re
 import statistics
 import subprocess
@@ -10,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.markers import Marker
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
@@ -114,27 +116,32 @@ def test_no_committed_text_holds(what: str, files: list[Path]) -> None:
 
 
 def test_constraints_pin_whatever_the_environment_gets() -> None:
-    pins = dict(
-        line.split("==") for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")
-    )
-    pinned = {canonicalize_name(name): version for name, version in pins.items()}
-    installed = {name: metadata.version(name) for name in _needs("octopix", frozenset({"workbench", "dev"}), set())}
+    settings = configparser.ConfigParser()
+    settings.read(ROOT / "setup.cfg")
+    extras = settings["options.extras_require"]
+    wanted = "\n".join([settings["options"]["install_requires"], extras["workbench"], extras["dev"]])
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = dict(line.split("==") for line in lines if not line.startswith("#"))
 
-    assert installed == pinned
+    needed = _closure([Requirement(line) for line in wanted.splitlines() if line])
+
+    assert {name: metadata.version(name) for name in needed} == {canonicalize_name(name): pins[name] for name in pins}
 
 
-def _needs(name: str, extras: frozenset[str], seen: set[tuple[str, frozenset[str]]]) -> set[str]:
-    """Names of all packages that ``name[extras]`` brings here, without itself."""
-    if (name, extras) in seen:
-        return set()
-    seen.add((name, extras))
-    found: set[str] = set()
-    for text in metadata.requires(name) or []:
-        need = Requirement(text)
-        if need.marker is None or any(need.marker.evaluate({"extra": extra}) for extra in extras | {""}):
-            other = canonicalize_name(need.name)
-            found |= {other} | _needs(other, frozenset(need.extras), seen)
-    return found
+def _closure(asked: list[Requirement]) -> set[str]:
+    """Names of all packages that these requirements bring to this machine."""
+    todo, seen = list(asked), set()
+    while todo:
+        need = todo.pop()
+        if (need.name, *need.extras) not in seen:
+            seen.add((need.name, *need.extras))
+            inner = [Requirement(text) for text in metadata.requires(need.name) or []]
+            todo += [each for each in inner if each.marker is None or _applies(each.marker, need.extras)]
+    return {canonicalize_name(name) for name, *_ in seen}
+
+
+def _applies(marker: Marker, extras: set[str]) -> bool:
+    return any(marker.evaluate({"extra": extra}) for extra in extras | {""})
 
 
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
