@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import re
+import shutil
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,8 +15,9 @@ import pytest
 from benchmarks.crops import busiest, crops_of
 from benchmarks.plots import DARK, LIGHT, spread
 from benchmarks.report import draw, rewrite_report, write_report
+from benchmarks.summary import summarise
 from octopix.errors import ResultError
-from octopix.results import QuantizeRow, Result, write_result
+from octopix.results import QuantizeRow, Result, read_result, write_result
 
 Make = Callable[..., Result]
 
@@ -54,6 +56,16 @@ class Page(HTMLParser):
             self.cells[-1] += data
 
 
+@pytest.fixture(scope="module")
+def report(make_result: Make, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a report with crops, made once; tests only read it."""
+    folder = tmp_path_factory.mktemp("report")
+    add_crop(folder)
+    write_result(folder / "results.json", make_result())
+    rewrite_report(folder / "results.json")
+    return folder
+
+
 def html_of(result: Result, folder: Path) -> str:
     return write_report(result, folder)[0].read_text(encoding="utf-8")
 
@@ -78,9 +90,8 @@ def add_crop(folder: Path) -> None:
     (plots / "crops.json").write_text(json.dumps({"crops": [crop]}))
 
 
-def test_the_page_fetches_nothing_and_its_tags_match(make_result: Make, tmp_path: Path) -> None:
-    add_crop(tmp_path)
-    text = html_of(make_result(), tmp_path)
+def test_the_page_fetches_nothing_and_its_tags_match(report: Path) -> None:
+    text = (report / "report.html").read_text(encoding="utf-8")
     page = Page(text)
     assert page.addresses
     assert all(address.startswith("data:") for address in page.addresses)
@@ -90,8 +101,8 @@ def test_the_page_fetches_nothing_and_its_tags_match(make_result: Make, tmp_path
     assert page.missing_alt == 0
 
 
-def test_the_page_is_for_phones_and_for_light_and_dark(make_result: Make, tmp_path: Path) -> None:
-    text = html_of(make_result(), tmp_path)
+def test_the_page_is_for_phones_and_for_light_and_dark(make_result: Make, report: Path) -> None:
+    text = (report / "report.html").read_text(encoding="utf-8")
     assert '<meta name="viewport" content="width=device-width' in text
     assert "prefers-color-scheme: dark" in text
     for plot in draw(make_result()):
@@ -101,11 +112,11 @@ def test_the_page_is_for_phones_and_for_light_and_dark(make_result: Make, tmp_pa
         assert corners[1] < 55, plot.name  # near black
 
 
-def test_no_figure_of_the_result_is_lost(make_result: Make, tmp_path: Path) -> None:
-    result = make_result()
-    cells = Page(html_of(result, tmp_path)).cells
-    markdown = (tmp_path / "report.md").read_text(encoding="utf-8")
-    for row in result.rows:
+def test_no_figure_of_the_result_is_lost(report: Path) -> None:
+    result = read_result(report / "results.json")
+    cells = Page((report / "report.html").read_text(encoding="utf-8")).cells
+    markdown = (report / "report.md").read_text(encoding="utf-8")
+    for row in (*result.rows, *summarise(result).rows):
         assert isinstance(row, QuantizeRow)
         texts = [row.scheme, f"{row.psnr_db:.3f}", f"{row.ssim:.4f}"]
         if row.latency is not None and row.drop_db is not None and row.ratio_to_float32 is not None:
@@ -139,25 +150,22 @@ def test_names_cannot_break_the_page_or_the_table(make_result: Make, tmp_path: P
     assert len(widths) == 1
 
 
-def test_pictures_of_the_markdown_are_there(make_result: Make, tmp_path: Path) -> None:
-    add_crop(tmp_path)
-    write_report(make_result(), tmp_path)
-    links = re.findall(r"!\[[^]]*]\(([^)]*)\)", (tmp_path / "report.md").read_text(encoding="utf-8"))
+def test_pictures_of_the_markdown_are_there(report: Path) -> None:
+    links = re.findall(r"!\[[^]]*]\(([^)]*)\)", (report / "report.md").read_text(encoding="utf-8"))
     assert {Path(link).name for link in links} == {
         *("drop.png", "latency-quality.png", "psnr-per-image.png", "a.png", "b.png")
     }
     for link in links:
-        assert cv2.imread(str(tmp_path / link)) is not None, link
+        assert cv2.imread(str(report / link)) is not None, link
 
 
-def test_a_report_is_made_again_from_its_json(make_result: Make, tmp_path: Path) -> None:
-    add_crop(tmp_path)
-    write_result(tmp_path / "results.json", make_result())
-    rewrite_report(tmp_path / "results.json")
-    first = {path.name: path.read_bytes() for path in tmp_path.glob("report.*")}
-    rewrite_report(tmp_path / "results.json")
-    assert {path.name: path.read_bytes() for path in tmp_path.glob("report.*")} == first
-    assert b"Before and after" in first["report.html"]
+def test_the_same_json_gives_the_same_report(report: Path, tmp_path: Path) -> None:
+    again = tmp_path / "again"
+    shutil.copytree(report, again, ignore=shutil.ignore_patterns("report.*"))
+    rewrite_report(again / "results.json")
+    assert b"Before and after" in (again / "report.html").read_bytes()
+    for path in report.glob("report.*"):
+        assert (again / path.name).read_bytes() == path.read_bytes(), path.name
 
 
 def test_without_crops_their_section_is_left_out(make_result: Make, tmp_path: Path) -> None:
