@@ -26,7 +26,7 @@ WEIGHT_LEVELS = 127
 """TFLite's int8 weights are symmetric and narrow: -127..127."""
 
 
-class ChannelQuantizer(keras_api.quantizers.Quantizer):  # type: ignore[misc]
+class ChannelQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
     """Weights rounded to int8 per output channel, scale max|w| / 127: exactly what the converter will do.
 
     The gradient passes straight through the rounding. Nothing saturates, so nothing else stops it.
@@ -51,7 +51,7 @@ class ChannelQuantizer(keras_api.quantizers.Quantizer):  # type: ignore[misc]
         return {"depthwise": self.depthwise}
 
 
-class RangeQuantizer(keras_api.quantizers.Quantizer):  # type: ignore[misc]
+class RangeQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
     """Activations rounded to 8 bits over [lo, hi], which starts calibrated and is learned unless frozen.
 
     Args:
@@ -83,7 +83,7 @@ class RangeQuantizer(keras_api.quantizers.Quantizer):  # type: ignore[misc]
         return {"bounds": self.bounds, "learned": self.learned}
 
 
-class LayerConfig(keras_api.QuantizeConfig):  # type: ignore[misc]
+class LayerConfig(tfmot.quantization.keras.QuantizeConfig):
     """Kernel per channel; output over a range, where the layer's output is a tensor of the exported graph.
 
     Args:
@@ -121,7 +121,7 @@ class LayerConfig(keras_api.QuantizeConfig):  # type: ignore[misc]
         return {"bounds": self.bounds, "learned": self.learned}
 
 
-class PlainScheme(keras_api.QuantizeScheme):  # type: ignore[misc]
+class PlainScheme(tfmot.quantization.keras.QuantizeScheme):
     """tfmot's scheme without layout transforms and without a registry of defaults: layers say all themselves."""
 
     def get_layout_transformer(self) -> "PlainScheme":

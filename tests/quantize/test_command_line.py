@@ -9,7 +9,12 @@ import pytest
 from octopix.card import ModelCard, read_card
 
 ROOT = Path(__file__).parents[2]
-NO_TENSORFLOW = "import sys; sys.modules['tensorflow'] = sys.modules['tf_keras'] = None; sys.argv[0] = 'quantize'; "
+WITHOUT_TENSORFLOW = (
+    "-c",
+    "import sys; sys.modules['tensorflow'] = sys.modules['tf_keras'] = None; sys.argv[0] = 'quantize'; "
+    "from quantize.__main__ import main; sys.exit(main())",
+)
+"""The command line in an interpreter where importing TensorFlow or Keras fails: what answers here answers fast."""
 
 
 def _run(*words: object) -> subprocess.CompletedProcess[str]:
@@ -18,15 +23,6 @@ def _run(*words: object) -> subprocess.CompletedProcess[str]:
     }
     command = [sys.executable, *map(str, words)]
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-
-
-@pytest.fixture(scope="module")
-def without_tensorflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The command line in an interpreter where importing TensorFlow or Keras fails: what answers here answers fast."""
-    script = tmp_path_factory.mktemp("script") / "run.py"
-    path = f"sys.path.insert(0, {str(ROOT)!r}); "
-    script.write_text(NO_TENSORFLOW + path + "from quantize.__main__ import main; sys.exit(main())")
-    return script
 
 
 def test_json_is_all_that_stdout_holds_and_stderr_is_silent(tmp_path: Path) -> None:
@@ -49,8 +45,8 @@ def test_the_table_names_each_scheme_and_the_folder(tmp_path: Path) -> None:
     assert str(tmp_path / "espcn_x4") in done.stdout
 
 
-def test_help_needs_no_tensorflow(without_tensorflow: Path) -> None:
-    done = _run(without_tensorflow, "--help")
+def test_help_needs_no_tensorflow() -> None:
+    done = _run(*WITHOUT_TENSORFLOW, "--help")
     assert done.returncode == 0
     assert "int8-ptq-mse" in done.stdout
     assert "conversion-speed" in done.stdout
@@ -65,16 +61,16 @@ def test_help_needs_no_tensorflow(without_tensorflow: Path) -> None:
         (["conversion-speed", "--model", "espcn_x5"], "a model of the zoo"),
     ],
 )
-def test_what_the_user_mistyped_is_said_at_once(without_tensorflow: Path, words: list[str], complaint: str) -> None:
-    done = _run(without_tensorflow, *words)
+def test_what_the_user_mistyped_is_said_at_once(words: list[str], complaint: str) -> None:
+    done = _run(*WITHOUT_TENSORFLOW, *words)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("error: expected ")
     assert complaint in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_an_empty_folder_is_an_error_and_no_unquantized_model(without_tensorflow: Path, tmp_path: Path) -> None:
-    done = _run(without_tensorflow, "--data", tmp_path, "--out", tmp_path / "artifacts")
+def test_an_empty_folder_is_an_error_and_no_unquantized_model(tmp_path: Path) -> None:
+    done = _run(*WITHOUT_TENSORFLOW, "--data", tmp_path, "--out", tmp_path / "artifacts")
     assert done.returncode == 2
     assert "got none" in done.stderr
     assert not (tmp_path / "artifacts").exists()
