@@ -2,6 +2,7 @@
 
 python -m train --model espcn_x4 [--recipe R.yaml] [--data DIR] [--run DIR] [--publish]
 python -m train --list [--json]
+python -m train import CHECKPOINT.pth --model lesrcnn_x2 --out weights.safetensors
 """
 
 import argparse
@@ -19,12 +20,13 @@ from octopix.files import replacing
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code (2 for an error of the user's)."""
-    options = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    importing = given[:1] == ["import"]
     try:
-        if options.list:
-            _list(as_json=options.json)
+        if importing:
+            _import(_import_parser().parse_args(given[1:]))
         else:
-            _train(options)
+            _train_or_list(_parser().parse_args(given))
     except OctopixError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -46,6 +48,29 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--list", action="store_true", help="list the zoo")
     parser.add_argument("--json", action="store_true", help="with --list: JSON on stdout")
     return parser
+
+
+def _import_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m train import", description="Bring published weights into the zoo.")
+    parser.add_argument("checkpoint", type=Path, help="PyTorch state dictionary, read without running what it holds")
+    parser.add_argument("--model", required=True, help="name in the zoo")
+    parser.add_argument("--out", type=Path, required=True, help="safetensors file to write, for `quantize --weights`")
+    return parser
+
+
+def _import(options: argparse.Namespace) -> None:
+    from train.importing import import_checkpoint
+    from train.models import find_model
+
+    values = import_checkpoint(options.checkpoint, find_model(options.model), options.out)
+    print(f"{options.out}: {values:,} values of {options.checkpoint.name}")
+
+
+def _train_or_list(options: argparse.Namespace) -> None:
+    if options.list:
+        _list(as_json=options.json)
+    else:
+        _train(options)
 
 
 def _list(*, as_json: bool) -> None:

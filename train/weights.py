@@ -28,18 +28,27 @@ def load_weights(model: tf_keras.Model, path: Path) -> dict[str, str]:
         ModelFileError: damaged, or of another architecture; the message names the first weight that does not fit.
     """
     arrays, history = read_weights(path)
+    assign_weights(model, arrays, path.name)
+    return history
+
+
+def assign_weights(model: tf_keras.Model, arrays: Mapping[str, np.ndarray], source: str) -> None:
+    """Fill ``model`` with ``arrays``, which must be its weights by name, neither fewer nor more.
+
+    Raises:
+        ModelFileError: see `load_weights`.
+    """
     expected = {weight.name: tuple(weight.shape) for weight in model.weights}
     found = {name: array.shape for name, array in arrays.items()}
     if expected != found:
         name = min(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
         raise ModelFileError(
             expected=f"weights of {model.name}, {name} of shape {expected.get(name)}",
-            got=f"{path.name}, {name} of shape {found.get(name)}",
+            got=f"{source}, {name} of shape {found.get(name)}",
             do="use the weights of this architecture, or train it again",
         )
     for weight in model.weights:
         weight.assign(arrays[weight.name])
-    return history
 
 
 def read_weights(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:

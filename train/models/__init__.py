@@ -4,6 +4,7 @@ import importlib
 from functools import partial
 from typing import Any
 
+from octopix.card import Channels
 from octopix.errors import ConfigError
 from train.models.spec import ModelSpec
 
@@ -13,7 +14,18 @@ def _build(architecture: str, **options: Any) -> Any:
     return importlib.import_module(f"train.models.{architecture}").build(**options)
 
 
-_LISTED = (ModelSpec("espcn_x4", "ESPCN ×4", "super-resolution", 4, "y", 1, 24_752, partial(_build, "espcn", scale=4)),)
+def _super_resolution(title: str, architecture: str, scale: int, channels: Channels, parameters: int) -> ModelSpec:
+    build = partial(_build, architecture, scale=scale)
+    name, title = f"{architecture}_x{scale}", f"{title} ×{scale}"
+    return ModelSpec(name, title, "super-resolution", scale, channels, 1, parameters, build)
+
+
+_LISTED = (
+    _super_resolution("ESPCN", "espcn", 4, "y", 24_752),
+    _super_resolution("LESRCNN", "lesrcnn", 2, "rgb", 626_310),
+    _super_resolution("LESRCNN", "lesrcnn", 3, "rgb", 810_950),
+    _super_resolution("LESRCNN", "lesrcnn", 4, "rgb", 774_022),
+)
 
 MODELS: dict[str, ModelSpec] = {spec.name: spec for spec in _LISTED}
 

@@ -1,5 +1,6 @@
 """Keras layers that the zoo shares."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -25,3 +26,30 @@ class DepthToSpace(tf_keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Configuration for saving."""
         return {**super().get_config(), "block": self.block}
+
+
+@tf_keras.utils.register_keras_serializable(package="octopix")
+class MeanShift(tf_keras.layers.Layer):
+    """Subtracts one constant per channel: (B, H, W, C) to the same shape.
+
+    Args:
+        mean: C values, subtracted; kept with the weights, but not trained.
+    """
+
+    def __init__(self, mean: Sequence[float], **options: Any) -> None:
+        super().__init__(**options)
+        self.mean = tuple(float(value) for value in mean)
+
+    def build(self, input_shape: tf.TensorShape) -> None:
+        """One value per channel."""
+        values = tf_keras.initializers.Constant(self.mean)
+        self.shift = self.add_weight("mean", (input_shape[-1],), initializer=values, trainable=False)
+        self.built = True
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Subtract the mean."""
+        return inputs - self.shift
+
+    def get_config(self) -> dict[str, Any]:
+        """Configuration for saving."""
+        return {**super().get_config(), "mean": self.mean}

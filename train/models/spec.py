@@ -29,6 +29,7 @@ class ModelSpec:
     channels: Channels
     multiple_of: int
     parameters: int
+    """Values of all weights, constants such as a mean shift included."""
     build: "Callable[[], tf_keras.Model]"
 
     @property

@@ -1,0 +1,62 @@
+"""LESRCNN (Tian et al., "Lightweight image super-resolution with enhanced CNN", Knowledge-Based Systems 2020).
+
+An information extraction and enhancement block of alternating 3×3 and 1×1 convolutions with residuals over rectified
+features (the published code's ReLU works in place), a reconstruction block that upsamples deep and shallow features
+with one sub-pixel convolution each, and four 3×3 convolutions that refine the result.
+
+Two exact simplifications against the published graph (`train.torch_checkpoint` maps its weights onto them):
+
+- both branches are upsampled by the *same* affine layers and then added, and up(a) + up(b) = up'(a + b) where up' has
+  doubled biases: one upsampling instead of two, 12 % fewer MACs at ×2 and 18 % at ×4;
+- the mean added at the end is the last convolution's bias. The mean subtracted in front stays: zero padding comes
+  after it, so a bias could not express it at the borders.
+"""
+
+import tf_keras
+
+from train.models.layers import DepthToSpace, MeanShift
+
+RGB_MEAN = (0.4488, 0.4371, 0.4040)
+"""Mean colour of DIV2K, in [0, 1], as in the published code."""
+
+PAIRS = 8
+"""3×3 and 1×1 convolutions of the enhancement block, after the first 3×3."""
+
+STEPS = {2: (2,), 3: (3,), 4: (2, 2)}
+"""Sub-pixel steps by scale."""
+
+
+def build(*, scale: int, filters: int = 64) -> tf_keras.Model:
+    """LESRCNN for one scale.
+
+    Args:
+        scale: 2, 3 or 4.
+        filters: width, 64 in the paper.
+
+    Returns:
+        Model from (B, H, W, 3) to (B, H·scale, W·scale, 3), RGB in [0, 1].
+    """
+
+    def conv(count: int, side: int, name: str, **options: object) -> tf_keras.layers.Conv2D:
+        options = {"use_bias": False, "kernel_initializer": "he_normal", **options}
+        return tf_keras.layers.Conv2D(count, side, padding="same", name=name, **options)
+
+    image = tf_keras.Input((None, None, 3), name="lr")
+    shifted = MeanShift(RGB_MEAN, name="sub_mean", dtype="float32")(image)
+    shallow = conv(filters, 3, "conv1", activation="relu")(shifted)
+    x = shallow
+    for number in range(2, 2 * PAIRS + 2, 2):
+        inner = conv(filters, 3, f"conv{number}", activation="relu")(x)
+        inner = conv(filters, 1, f"conv{number + 1}")(inner)
+        x = tf_keras.layers.Add(name=f"residual{number}")([x, inner])
+        x = tf_keras.layers.ReLU(name=f"rectified{number}")(x)
+    x = tf_keras.layers.Add(name="deep_and_shallow")([x, shallow])
+    for number, step in enumerate(STEPS[scale]):
+        x = conv(filters * step**2, 3, f"up{number}", use_bias=True)(x)
+        x = DepthToSpace(step, name=f"shuffle{number}")(x)
+    x = tf_keras.layers.ReLU(name="upsampled")(x)
+    for number in range(1, 5):
+        x = conv(filters, 3, f"conv17_{number}", activation="relu")(x)
+    mean = tf_keras.initializers.Constant(RGB_MEAN)
+    x = conv(3, 3, "conv18", use_bias=True, bias_initializer=mean, dtype="float32")(x)
+    return tf_keras.Model(image, x, name=f"lesrcnn_x{scale}")
