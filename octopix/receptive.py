@@ -277,7 +277,7 @@ def _split(step: _Step) -> Windows | None:
 
 
 def _over_channels(step: _Step) -> Windows | None:
-    """Over channels only a reduction stays where it is."""
+    """A reduction over channels alone leaves each pixel where it is."""
     channels = all(_is_channel(step, axis) for axis in step.value(1).reshape(-1).tolist())
     return _same_position(step) if channels and step.operator.options["keep_dims"] else None
 

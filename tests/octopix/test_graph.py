@@ -157,6 +157,16 @@ def test_weights_behind_the_flatbuffer_as_in_large_models(model):
         read_graph(large[:-1])
 
 
+def test_a_constant_of_another_size_than_its_shape_is_refused(model):
+    kernel = read_graph(model).operators[0].inputs[1]
+
+    def shrink(unpacked):
+        unpacked.subgraphs[0].tensors[kernel].shape = [8, 5, 3, 2]
+
+    with pytest.raises(ModelFileError, match=r"1440 bytes for float32 \(8, 5, 3, 2\)"):
+        read_graph(repacked(model, shrink))
+
+
 def test_more_than_one_subgraph_is_refused(model):
     with pytest.raises(ModelFileError, match="got 2 subgraphs"):
         read_graph(repacked(model, lambda unpacked: unpacked.subgraphs.append(unpacked.subgraphs[0])))
