@@ -78,11 +78,8 @@ def _validation(row: QuantizeRow) -> str:
     return NONE if quality is None else fixed(quality.drop, 3)
 
 
-def _made_with(row: QuantizeRow) -> str:
-    if row.card is None:
-        return NONE
-    versions = ", ".join(f"{name} {version}" for name, version in row.card.versions.items())
-    return "; ".join(filter(None, (row.card.training, versions, row.card.created)))
+def _made(row: QuantizeRow) -> str:
+    return NONE if row.card is None else row.card.created[:10] or NONE
 
 
 SCHEME = Column("scheme", "", lambda row: row.scheme, numeric=False)
@@ -118,7 +115,7 @@ FILES: tuple[Column, ...] = (
     Column("p95", "ms", _p95),
     Column("spread", "stdev/mean", _spread),
     Column("runs", "", _runs),
-    Column("made with", "", _made_with, numeric=False),
+    Column("made", "", _made),
     Column("graph SHA-256", "", lambda row: (row.graph_sha256 or NONE)[:12], numeric=False),
 )
 """What each file says of itself, and how steadily it ran."""

@@ -66,6 +66,8 @@ class Page:
     caption: str
     conditions: tuple[tuple[str, str], ...]
     files: Sheet
+    origins: tuple[tuple[str, str], ...]
+    """Where the files come from: (what, in words), each statement once."""
     protocol: str
     images: tuple[Images, ...]
     usage: str | None
@@ -89,6 +91,7 @@ def page_of(result: Result) -> Page:
         caption=caption(summary, result),
         conditions=_conditions(summary, result),
         files=_files(summary),
+        origins=_origins(summary),
         protocol=_protocol(summary.protocol),
         images=tuple(_images(summary, name, group) for name, group in sets.items()),
         usage=None if summary.pick is None else f"octopix run photo.jpg --model {summary.pick.row.scheme}.tflite",
@@ -219,6 +222,13 @@ def _files(summary: Summary) -> Sheet:
     rows = [row for row in summary.rows if row.card is not None]
     lines = tuple(Row(tuple(column.text(row) for column in FILES), _kind(row, summary)) for row in rows)
     return Sheet("The files", (), FILES, lines)
+
+
+def _origins(summary: Summary) -> tuple[tuple[str, str], ...]:
+    cards = [row.card for row in summary.rows if row.card is not None]
+    versions = (", ".join(f"{name} {version}" for name, version in card.versions.items()) for card in cards)
+    found = [("Made with", text) for text in dict.fromkeys(versions) if text]
+    return (*found, *(("Float weights", text) for text in dict.fromkeys(card.training for card in cards) if text))
 
 
 def _images(summary: Summary, title: str, rows: Sequence[QuantizeRow]) -> Images:

@@ -4,6 +4,7 @@ import io
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -19,6 +20,10 @@ from octopix.results import QuantizeRow, Result
 
 WIDTH_IN, DPI = 4.6, 220
 """At this width 10-point letters are some 10 pixels high on a phone."""
+
+
+NAMED = 5
+"""So many images can have their names under a plot of this width."""
 
 
 @dataclass(frozen=True)
@@ -133,9 +138,16 @@ def _per_image(summary: Summary, result: Result, theme: Theme) -> Figure:
     below.bar(x, drops, color=theme.int8, width=0.8)
     below.axhline(0, color=theme.muted, linewidth=1)
     _label(below, theme, x="test images, from low to high PSNR", y="drop, dB")
-    below.set_xticks([])
+    names = _names(result) if len(order) <= NAMED else []
+    below.set_xticks(x[: len(names)], [names[place] for place in order[: len(names)]], fontsize=9)
     figure.align_ylabels()
     return figure
+
+
+def _names(result: Result) -> list[str]:
+    """Of the images that `_values` gives, in its order; without folders and suffixes."""
+    rows = [row for row in quantize_rows(result) if row.scheme == FLOAT]
+    return [Path(name).stem for row in rows for name, value in row.psnr_per_image.items() if value is not None]
 
 
 def _values(result: Result, scheme: str) -> np.ndarray:
@@ -194,7 +206,7 @@ PLOTS: Mapping[str, Plot] = {
         Plot(
             "drop",
             "Drop per scheme",
-            "PSNR lost against float32: bars over all sets, marks for each set.",
+            "PSNR lost against float32. Marks are the single sets, where there are several.",
             lambda summary: any(row.drop_db is not None and row.scheme != FLOAT for row in summary.rows),
             _drop,
         ),
