@@ -65,6 +65,8 @@ def _table(options: argparse.Namespace) -> None:
     sets = test_sets(locate(options.data))
     protocol = PROTOCOLS[options.protocol]
     folder = options.reports / options.model
+    # A folder that cannot be written shows now, not after minutes; and older crops cannot be taken for this run's.
+    write_crops(folder / PLOT_FOLDER, (), {}, FLOAT, protocol)
     with _progress() as stage:
         measured = measure_model(artifacts, sets, protocol, quick=options.quick, stage=stage)
         advance = stage("report", 2)

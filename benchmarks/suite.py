@@ -15,6 +15,7 @@ from benchmarks.protocols import Protocol
 from benchmarks.quality import BICUBIC, Scores, counted_images, evaluate, mean_fidelity, mean_score
 from octopix.complexity import FLOPS_PER_MAC
 from octopix.conditions import read_conditions
+from octopix.errors import DataError
 from octopix.results import QuantizeRow, Result
 from train.data.sources import ImageSet
 
@@ -44,7 +45,17 @@ def measure_model(
         protocol: how pictures become figures.
         quick: fewer images and samples.
         stage: told what begins and each step of it.
+
+    Raises:
+        DataError: there is no test set, or one cannot serve.
+        ImageError: a test image cannot be read.
     """
+    if not sets:
+        raise DataError(
+            expected="a test set (Set5, Set14 or BSDS500/val) beside the sets for training",
+            got="none of them",
+            do="add one to the folder, or leave DATA= and OCTOPIX_DATA out to test on the built-in photographs",
+        )
     conditions = read_conditions()
     used = tuple(_first_images(images) if quick else images for images in sets)
     advance = stage("latency", 1)

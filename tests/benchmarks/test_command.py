@@ -108,6 +108,21 @@ def test_a_folder_of_the_user_s_is_tested_on_its_quarter(artifacts: Path, tmp_pa
     assert list(rows[0]["psnr_per_image"]) == ["2.png", "6.png"]
 
 
+def test_a_folder_that_cannot_be_written_is_named_before_anything_is_measured(artifacts: Path, tmp_path: Path) -> None:
+    (tmp_path / "espcn_x4").write_text("a file where the report's folder should be")
+    done = benchmarks("table", "--artifacts", artifacts, "--reports", tmp_path)
+    assert done.returncode == 2
+    assert f"expected a writable place for {tmp_path / 'espcn_x4'}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_collection_without_test_sets_says_which_are_known(artifacts: Path, tmp_path: Path) -> None:
+    (tmp_path / "T91").mkdir()
+    done = benchmarks("table", "--artifacts", artifacts, "--reports", tmp_path / "reports", data=str(tmp_path))
+    assert done.returncode == 2
+    assert "Set5, Set14 or BSDS500/val" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
