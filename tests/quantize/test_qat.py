@@ -1,0 +1,152 @@
+"""Quantization-aware training on the committed ESPCN ×4 and photographs of scikit-image."""
+
+import numpy as np
+import pytest
+import tf_keras
+
+from octopix.graph import constant, read_graph
+from octopix.images import to_bytes
+from octopix.metrics import psnr
+from octopix.runtime import open_session
+from quantize.calibrators import CALIBRATORS
+from quantize.export import to_float32
+from quantize.fake_quantization import copy_float_weights, learned_bounds, with_fake_quantization
+from quantize.layers import activation_tensors
+from quantize.qat import QatSettings, train_aware
+from quantize.ranges import ranges_for, to_int8
+from train.models import find_model
+from train.weights import load_weights
+
+STEPS = 40
+FROZEN = frozenset({"subpixels"})
+
+
+@pytest.fixture(scope="module")
+def model():
+    spec = find_model("espcn_x4")
+    built = spec.build()
+    load_weights(built, spec.weights)
+    return built
+
+
+@pytest.fixture(scope="module")
+def float_model(model):
+    return to_float32(model)
+
+
+@pytest.fixture(scope="module")
+def ranges(float_model, photographs):
+    return ranges_for(float_model, photographs, CALIBRATORS["mse"])
+
+
+@pytest.fixture(scope="module")
+def bounds(model, float_model, ranges):
+    """Calibrated ranges by layer."""
+    tensors = activation_tensors(model, float_model)
+    return {name: ranges[tensors[name]] for name in ("features", "mapping", "subpixels")}
+
+
+def restored(int8_model, photograph):
+    session = open_session(int8_model)
+    return session.invoke(np.rint(photograph * 255).astype(np.uint8))[0]
+
+
+@pytest.fixture(scope="module")
+def fidelity(model, photographs):
+    """PSNR of an int8 model against the float model on two photographs that it is not trained on."""
+    held_back = photographs[:2]
+    wanted = [to_bytes(model(photograph)[0].numpy()) for photograph in held_back]
+
+    def judge(int8_model):
+        pairs = zip(wanted, held_back, strict=True)
+        return float(np.mean([psnr(truth, restored(int8_model, photograph)) for truth, photograph in pairs]))
+
+    return judge
+
+
+def draw(photographs):
+    batch = np.rint(np.concatenate(photographs[2:]) * 255).astype(np.uint8)
+    return lambda step: batch[step % 3 :: 3]
+
+
+@pytest.fixture(scope="module")
+def trained(model, ranges, photographs, fidelity):
+    settings = QatSettings(steps=STEPS, judge_every=STEPS // 2)
+    return train_aware(model, ranges, draw=draw(photographs), judge=fidelity, settings=settings)
+
+
+def test_training_wins_fidelity_over_the_ranges_it_started_from(trained, float_model, ranges, fidelity):
+    start, *_ = (score for _, score in trained.scores)
+    assert start == pytest.approx(fidelity(to_int8(float_model, ranges)))
+    # 40 steps gain about 1 dB; half of it would still be far more than the 0.01 dB that rounding may shift.
+    assert fidelity(trained.model) > start + 0.5
+    assert trained.best_step in (STEPS // 2, STEPS)
+
+
+def test_the_trained_graph_has_the_operators_of_post_training(trained, float_model, ranges):
+    ours, theirs = (read_graph(each) for each in (trained.model, to_int8(float_model, ranges)))
+    assert [each.name for each in ours.operators] == [each.name for each in theirs.operators]
+    assert [each.dtype for each in ours.tensors] == [each.dtype for each in theirs.tensors]
+    ends = [tensor.quantization for tensor in (ours.tensors[ours.inputs[0]], ours.tensors[ours.outputs[0]])]
+    assert [end.zero_points for end in ends] == [(0,), (0,)]
+    assert [end.scales[0] for end in ends] == pytest.approx([1 / 255] * 2, rel=1e-6)  # float32 holds seven digits
+
+
+def test_the_float_model_is_left_as_it_was(trained, model):
+    fresh = find_model("espcn_x4").build()
+    load_weights(fresh, find_model("espcn_x4").weights)
+    assert all(
+        np.array_equal(ours, theirs) for ours, theirs in zip(model.get_weights(), fresh.get_weights(), strict=True)
+    )
+
+
+def test_post_trainings_model_stands_where_training_does_not_help(model, float_model, ranges, photographs):
+    falling = iter(range(0, -10, -1))
+    settings = QatSettings(steps=2, judge_every=1)
+    result = train_aware(model, ranges, draw=draw(photographs), judge=lambda _: float(next(falling)), settings=settings)
+    assert result.best_step == 0
+    assert result.model == to_int8(float_model, ranges)
+
+
+def test_the_student_starts_as_the_int8_model_it_will_become(model, float_model, ranges, bounds, photographs):
+    student = with_fake_quantization(model, bounds, frozen=FROZEN)
+    exact = np.rint(photographs[0] * 255).astype(np.float32) / np.float32(255)
+    computed = to_bytes(student(exact, training=False)[0].numpy()).astype(int)
+    difference = np.abs(computed - restored(to_int8(float_model, ranges), photographs[0]))
+    # Integer kernels round products to int32 biases and 31-bit multipliers: now and then a tie falls the other way.
+    assert difference.max() <= 1
+    assert difference.mean() < 0.02
+
+
+def test_rounded_kernels_are_the_converters(model, float_model, ranges, bounds):
+    student = with_fake_quantization(model, bounds, frozen=FROZEN)
+    graph = read_graph(to_int8(float_model, ranges))
+    convolutions = [each for each in graph.operators if each.name == "CONV_2D"]
+    for name, operator in zip(bounds, convolutions, strict=True):
+        wrapper = student.get_layer(f"quant_{name}")
+        ((kernel, quantizer),) = wrapper.quantize_config.get_weights_and_quantizers(model.get_layer(name))
+        ours = np.asarray(quantizer(kernel, False, {})).transpose(3, 0, 1, 2)
+        tensor = graph.tensors[operator.inputs[1]]
+        scales = np.array(tensor.quantization.scales).reshape(-1, 1, 1, 1)
+        # The same integers, so only the scale's float32 rounding (2^-24, times at most 127 steps) remains.
+        assert np.abs(ours - constant(tensor) * scales).max() < 127 * 2**-23 * scales.max()
+
+
+def test_learned_ranges_move_frozen_ones_and_exact_zeros_do_not(model, bounds):
+    student = with_fake_quantization(model, bounds, frozen=FROZEN)
+    assert learned_bounds(student) == {name: pytest.approx(each) for name, each in bounds.items()}
+    trainable = {variable.name for variable in student.trainable_variables if "output" in variable.name}
+    assert trainable == {"quant_features/output_hi:0", "quant_mapping/output_hi:0"}
+
+
+def test_trained_weights_go_back_to_the_layers_they_belong_to(model, bounds):
+    student = with_fake_quantization(model, bounds, frozen=FROZEN)
+    for number, variable in enumerate(student.trainable_variables):
+        variable.assign_add(np.full(variable.shape, 0.01 * (number + 1), np.float32))
+    plain = tf_keras.models.clone_model(model)
+    copy_float_weights(student, plain)
+    shifted = {
+        float(np.round(np.mean(ours - theirs), 4)) for ours, theirs in zip(plain.weights, model.weights, strict=True)
+    }
+    assert len(shifted) == len(model.weights)
+    assert min(shifted) > 0
