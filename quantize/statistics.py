@@ -4,7 +4,6 @@ The model runs in the LiteRT interpreter with every tensor kept readable: XNNPAC
 not grow with the number of images, and the result does not depend on the number of threads.
 """
 
-import os
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,12 +16,14 @@ import numpy.typing as npt
 
 from octopix.errors import DataError, ModelFileError
 from octopix.graph import Graph, read_graph
+from octopix.latency import available_cores
 from octopix.runtime import Session, open_session
 
 Array = npt.NDArray[Any]
 
 SAMPLE = 1 << 17
-"""Values kept per tensor, all images together. Twice as many moved ESPCN's MSE ranges by less than 1 %."""
+"""Values kept per tensor, all images together. Eight times as many gained 0.002 dB of ESPCN ×4's drop of 0.18 dB with
+MSE ranges (validation list, 64 crops), eight times fewer lost 0.001 dB."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def collect(
     graph = read_graph(float_model)
     chosen = activations(graph) if tensors is None else tuple(tensors)
     gathered = {index: _Gathered(graph.tensors[index].name) for index in chosen}
-    workers = threads or len(os.sched_getaffinity(0))
+    workers = threads or available_cores()
     for done, readings in enumerate(_readings(float_model, batches, chosen, workers), start=1):
         for index, reading in readings.items():
             gathered[index].add(reading)
