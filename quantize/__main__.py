@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; returns the exit code (2 for an error of the user's)."""
+    """Run the command line; returns the exit code (2 for an error of the user's, 130 for Ctrl-C)."""
     given = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(given if given[:1] == ["conversion-speed"] else ["models", *given])
     try:
@@ -35,6 +35,9 @@ def main(arguments: list[str] | None = None) -> int:
     except OctopixError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("stopped: files already written are whole", file=sys.stderr)
+        return 130
     return 0
 
 
@@ -137,7 +140,9 @@ def _progress(screen: TextIO) -> "Iterator[Watch]":
         task = bar.add_task("", total=None)
 
         def watch(what: str, done: int, total: int) -> None:
-            bar.update(task, description=what, completed=done, total=total or None)
+            if bar.tasks[0].description != what:
+                bar.reset(task, description=what, total=total or None)
+            bar.update(task, completed=done)
 
         yield watch
 
