@@ -150,7 +150,7 @@ def test_documents_name_what_exists(name: str) -> None:
     text = (ROOT / name).read_text()
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
     paths = re.findall(r"`((?:octopix|train|quantize|deploy|benchmarks|tests|docs|\.ci)/[\w./-]*)`", text)
-    paths += re.findall(r"\]\(([\w./-]+)\)", text)
+    paths += re.findall(r"\]\(([\w./-]+)\)", text) + re.findall(r'src="([^"]+)"', text)
 
     assert set(re.findall(r"(?:`|^)make ([a-z-]+)", text, flags=re.MULTILINE)) <= targets
     assert not [path for path in paths if not (ROOT / path).exists()]
