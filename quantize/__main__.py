@@ -7,8 +7,6 @@ python -m quantize conversion-speed [--model espcn_x4] [--data DIR] [--out RESUL
 import argparse
 import contextlib
 import dataclasses
-import faulthandler
-import os
 import statistics
 import sys
 from collections.abc import Iterator
@@ -18,6 +16,7 @@ from typing import TYPE_CHECKING, TextIO
 from octopix.errors import OctopixError
 from octopix.files import dump_json
 from quantize.schemes import known_schemes, parse_schemes
+from train.quiet import native_noise_dropped
 
 if TYPE_CHECKING:
     from octopix.results import Result
@@ -72,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
 def _models(options: argparse.Namespace) -> None:
     schemes = parse_schemes(options.scheme)
     home = _place(options)
-    with _native_noise_dropped() as screen:
+    with native_noise_dropped() as screen:
         from quantize.pipeline import quantize
 
         with _progress(screen) as watch:
@@ -82,7 +81,7 @@ def _models(options: argparse.Namespace) -> None:
 
 def _conversion_speed(options: argparse.Namespace) -> None:
     home = _place(options)
-    with _native_noise_dropped():
+    with native_noise_dropped():
         from octopix.results import write_result
         from quantize.conversion_speed import conversion_speed
 
@@ -98,34 +97,6 @@ def _place(options: argparse.Namespace) -> "DataHome":
 
     find_model(options.model)
     return locate(options.data)
-
-
-@contextlib.contextmanager
-def _native_noise_dropped() -> Iterator[TextIO]:
-    """Send what native code writes to file descriptor 2 nowhere, and yield a stream that still reaches the user.
-
-    TensorFlow's C++ prints notes on every conversion, whatever its log level. Python's ``sys.stderr`` keeps
-    working, and a crash in native code still leaves Python's traceback.
-    """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    sys.stderr.flush()
-    kept, before = os.dup(2), sys.stderr
-    with (
-        os.fdopen(kept, "w", buffering=1, encoding="utf-8", errors="replace") as screen,
-        Path(os.devnull).open("w") as void,
-    ):
-        os.dup2(void.fileno(), 2)
-        sys.stderr = screen
-        faulthandler.enable(screen)
-        try:
-            import tensorflow as tf
-
-            tf.get_logger().setLevel("ERROR")
-            yield screen
-        finally:
-            faulthandler.disable()
-            os.dup2(kept, 2)
-            sys.stderr = before
 
 
 @contextlib.contextmanager

@@ -25,7 +25,7 @@ from quantize.validation import Validation, validation_on
 from train.data.sources import DataHome, ImageSet, images_for
 from train.models import find_model
 from train.models.spec import ModelSpec
-from train.weights import load_weights, weights_sha256
+from train.weights import describe_training, load_weights, weights_sha256
 
 QUICK_IMAGES = 4
 PACKAGES = ("tensorflow", "tf-keras", "ai-edge-litert")
@@ -54,8 +54,7 @@ def load_subject(name: str) -> Subject:
     spec = find_model(name)
     model = spec.build()
     history = load_weights(model, spec.weights)
-    training = ", ".join(f"{key} {value}" for key, value in sorted(history.items()))
-    return Subject(spec, model, weights_sha256(spec.weights), training or None)
+    return Subject(spec, model, weights_sha256(spec.weights), describe_training(history))
 
 
 @dataclass

@@ -7,15 +7,17 @@ python -m train import CHECKPOINT.pth --model lesrcnn_x2 --out weights.safetenso
 
 import argparse
 import json
-import os
 import shutil
 import sys
 from pathlib import Path
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow's import: its banner is not for users
+from typing import TYPE_CHECKING, TextIO
 
 from octopix.errors import OctopixError
 from octopix.files import replacing
+from train.quiet import native_noise_dropped
+
+if TYPE_CHECKING:
+    from train.trainer import Trainer
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -30,6 +32,9 @@ def main(arguments: list[str] | None = None) -> int:
     except OctopixError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on at the last validation", file=sys.stderr)
+        return 130
     return 0
 
 
@@ -62,7 +67,9 @@ def _import(options: argparse.Namespace) -> None:
     from train.importing import import_checkpoint
     from train.models import find_model
 
-    values = import_checkpoint(options.checkpoint, find_model(options.model), options.out)
+    spec = find_model(options.model)
+    with native_noise_dropped():
+        values = import_checkpoint(options.checkpoint, spec, options.out)
     print(f"{options.out}: {values:,} values of {options.checkpoint.name}")
 
 
@@ -93,44 +100,46 @@ def _list(*, as_json: bool) -> None:
         print(json.dumps(rows, indent=2))
         return
     for row in rows:
-        print(f"{row['name']:<16} {row['parameters']:>10,} parameters   {row['weights'] or 'not trained yet'}")
+        state = row["weights"] or f"untrained: make train MODEL={row['name']}"
+        print(f"{row['name']:<16} {row['parameters']:>10,} parameters   {state}")
 
 
 def _train(options: argparse.Namespace) -> None:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
     from train.data.sources import images_for, locate
     from train.models import find_model
-    from train.pipeline import load_pairs
     from train.recipe import read_recipe
-    from train.trainer import Trainer
 
     spec = find_model(options.model)
-    recipe = read_recipe(options.recipe or spec.recipe)
+    recipe = read_recipe(options.recipe or spec.recipe, model=spec.name)
     home = locate(options.data)
-    console = Console(stderr=True)
-    console.print(f"{spec.title}: {recipe.steps:,} steps in {recipe.precision}, images: {home.title}")
-    trainer = Trainer(
-        spec,
-        recipe,
-        options.run or Path("runs") / spec.name,
-        train=load_pairs(spec, images_for(home, "train")),
-        validate=load_pairs(spec, images_for(home, "validate")),
-    )
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task("training", total=options.until or recipe.steps, completed=trainer.step)
-        for epoch in trainer.run(until=options.until, progress=lambda step: bar.update(task, completed=step)):
-            bar.console.print(
-                f"step {epoch.step:>7}  loss {epoch.loss:.5f}  validation {epoch.psnr:.3f} dB"
-                f"  best {epoch.best_psnr:.3f} dB  {epoch.megapixels_per_second:.2f} megapixels/s"
-            )
+    with native_noise_dropped() as screen:
+        from train.pipeline import load_pairs
+        from train.trainer import Trainer
+
+        print(f"{spec.title}: {recipe.steps:,} steps in {recipe.precision}, images: {home.title}", file=screen)
+        pairs = {purpose: load_pairs(spec, images_for(home, purpose)) for purpose in ("train", "validate")}
+        trainer = Trainer(spec, recipe, options.run or Path("runs") / spec.name, **pairs)
+        _run(trainer, options.until or recipe.steps, screen)
     print(trainer.best_weights)
     if options.publish:
         with replacing(spec.weights) as part:
             shutil.copyfile(trainer.best_weights, part)
         print(spec.weights)
+
+
+def _run(trainer: "Trainer", goal: int, screen: TextIO) -> None:
+    """Train to step ``goal`` under a progress bar, with a line after each validation."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(file=screen, soft_wrap=True)) as bar:
+        task = bar.add_task("training", total=goal, completed=trainer.step)
+        for epoch in trainer.run(until=goal, progress=lambda step: bar.update(task, completed=step)):
+            bar.console.print(
+                f"step {epoch.step:>7}  loss {epoch.loss:.5f}  validation {epoch.psnr:.3f} dB"
+                f"  best {epoch.best_psnr:.3f} dB  {epoch.megapixels_per_second:.2f} megapixels/s"
+            )
 
 
 if __name__ == "__main__":

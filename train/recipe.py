@@ -59,11 +59,11 @@ class Recipe(BaseModel):
         return self.stages[-1], self.stages[-1].steps - 1
 
 
-def read_recipe(path: Path) -> Recipe:
-    """Read and check a recipe.
+def read_recipe(path: Path, *, model: str | None = None) -> Recipe:
+    """Read and check a recipe, which must be for ``model`` if one is named.
 
     Raises:
-        ConfigError: missing, not YAML, or a key that is unknown, missing or of the wrong kind.
+        ConfigError: missing, not YAML, a key that is unknown, missing or of the wrong kind, or another model's recipe.
     """
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -73,7 +73,12 @@ def read_recipe(path: Path) -> Recipe:
         ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(expected=f"YAML in {path.name}", got=str(error), do="mend the file") from error
-    return check_recipe(raw, path.name)
+    recipe = check_recipe(raw, path.name)
+    if model not in (None, recipe.model):
+        raise ConfigError(
+            expected=f"a recipe for {model}", got=f"{path.name}, for {recipe.model}", do="name another one"
+        )
+    return recipe
 
 
 def check_recipe(raw: Any, where: str) -> Recipe:

@@ -1,6 +1,7 @@
 """Float weights as safetensors: names, arrays and a few words of history, and no code to execute on loading."""
 
 import hashlib
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -66,6 +67,14 @@ def read_weights(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         raise ModelFileError(
             expected=f"a whole safetensors file at {path.name}", got=str(error), do="restore it, or train again"
         ) from error
+
+
+def describe_training(history: Mapping[str, str]) -> str:
+    """Where weights come from, in one line for a model card."""
+    recipe = json.loads(history.get("recipe", "{}"))
+    seed = f"seed {recipe['seed']}, " if "seed" in recipe else ""
+    steps = f", step {history['step']}, validation {history['validation_psnr']} dB" if "step" in history else ""
+    return f"{seed}initialisation {history.get('initialisation', 'unknown')}{steps}"
 
 
 def weights_sha256(path: Path) -> str:

@@ -48,6 +48,11 @@ def test_a_file_that_is_not_yaml_or_not_there_is_refused(tmp_path):
         read_recipe(tmp_path / "absent.yaml")
 
 
+def test_a_recipe_of_another_model_is_refused(recipe, tmp_path):
+    with pytest.raises(ConfigError, match="a recipe for lesrcnn_x2, got"):
+        read_recipe(edited(recipe, tmp_path), model="lesrcnn_x2")
+
+
 def test_the_learning_rate_warms_up_and_falls_to_its_end(recipe):
     stage = recipe.stages[0].model_copy(update={"steps": 100, "warmup_steps": 10})
     rates = [learning_rate(stage, step) for step in range(100)]
