@@ -32,7 +32,7 @@ check: $(READY) ## style, types, import rules, fresh interpreters, wheel content
 	@$(VENV)/bin/ruff format --quiet --check .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports --no-logo
-	@$(RUN) pytest -q tests/house
+	@$(RUN) pytest -q -m "not slow" tests/house
 
 test: $(READY) ## the tests that everyone runs; a part of them with TESTS="tests/octopix -k psnr"
 	@$(RUN) pytest -q -m "not slow and not devices" --ignore tests/house $$TESTS
