@@ -24,6 +24,7 @@ _FRAME_HEADERS = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 # Skips entropy-coded bytes: there 0xFF is followed by a stuffed zero or belongs to a restart marker (D0..D7).
 _NEXT_MARKER = re.compile(rb"\xff+([\x01-\xcf\xd8-\xfe])")
 _PNG_GREY, _PNG_GREY_ALPHA = 0, 4
+_PNG_ONE_FRAME = b"\0\0\0\1"
 _WEBP_ANIMATED = 0x02
 _BMP_UNCOMPRESSED = {0, 3}
 
@@ -60,6 +61,9 @@ class _File:
         size = len(self.content)
         return self.error("a complete image", f"a truncated one ({size} bytes)", "copy or download it again")
 
+    def animated(self, form: str) -> ImageError:
+        return self.error("a still image", f"an animated {form}", "save one of its frames first")
+
     def error(self, expected: str, got: str, do: str) -> ImageError:
         return ImageError(expected=f"{expected} in {self.path}", got=got, do=do)
 
@@ -91,6 +95,8 @@ def _walk_png(file: _File) -> Container:
         body = file.take(at + 8, length)
         if file.number(at + 8 + length, ">I") != zlib.crc32(body, zlib.crc32(kind)):
             raise file.error("an intact PNG", "a checksum that does not fit", "copy or download it again")
+        if kind == b"acTL" and body[:4] != _PNG_ONE_FRAME:
+            raise file.animated("PNG")
         key = body if kind == b"tRNS" else key
         exif = body if kind == b"eXIf" else exif
         at += 12 + length
@@ -142,8 +148,10 @@ def _walk_webp(file: _File) -> Container:
     while at + 8 <= end:
         kind, length = file.take(at, 4), file.number(at + 4, "<I")
         body = file.take(at + 8, length)
+        if kind == b"VP8X" and not body:
+            raise file.error("an intact WebP", "an empty header", "copy or download it again")
         if kind == b"VP8X" and body[0] & _WEBP_ANIMATED:
-            raise file.error("a still image", "an animated WebP", "save one of its frames first")
+            raise file.animated("WebP")
         if kind == b"EXIF":
             orientation = _orientation(body)
         at += 8 + length + length % 2

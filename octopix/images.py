@@ -4,6 +4,7 @@ Pixels are (height, width, channels), RGB or grey, never BGR. ICC profiles are n
 values are taken as sRGB, as super-resolution papers do.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +17,14 @@ import numpy.typing as npt
 from octopix import files
 from octopix.containers import READABLE, Container, probe
 from octopix.errors import ImageError
+from octopix.native import lines_taken
 
 Array = npt.NDArray[Any]
 
 JPEG_QUALITY = 95
+
+# libjpeg fills what is missing and says so on stderr only. Bytes too many before the end mark (D9) harm no pixel.
+_JPEG_DAMAGE = re.compile(rb"^(Premature end of JPEG|Corrupt JPEG data: (?!bad ICC|.*before marker 0xd9))")
 
 # ITU-R BT.601-7, 8-bit studio swing: [0, 1] RGB to Y 16..235 and Cb, Cr 16..240, as MATLAB's rgb2ycbcr writes it.
 _TO_YCBCR = ((65.481, 128.553, 24.966), (-37.797, -74.203, 112.0), (112.0, -93.786, -18.214))
@@ -240,13 +245,20 @@ def _decode(content: bytes, path: Path) -> Array:
     """(H, W, C) in OpenCV's channel order, C = 1, 3 or 4."""
     try:
         # IMREAD_UNCHANGED never turns the picture: orientation is ours to apply, the same under every OpenCV.
-        decoded: Array | None = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+        with lines_taken(_JPEG_DAMAGE) as complaints:
+            decoded: Array | None = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error as error:
         raise ImageError(
             expected=f"{READABLE} of at most 2^30 pixels at {path}",
             got=f"one OpenCV refuses ({error.err})",
             do="cut it into smaller pictures",
         ) from error
+    if complaints:
+        raise ImageError(
+            expected=f"a complete image at {path}",
+            got=f"a damaged one ({complaints[0].decode(errors='replace')})",
+            do="copy or download it again",
+        )
     if decoded is None:
         raise ImageError(
             expected=f"{READABLE} at {path}",

@@ -9,9 +9,7 @@ import contextlib
 import importlib
 import importlib.metadata
 import os
-import sys
-import tempfile
-import threading
+import re
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,9 +22,12 @@ from numpy.typing import NDArray
 
 from octopix.errors import ConfigError, ImageError, ModelFileError, RuntimeMissingError
 from octopix.graph import Graph, read_graph
+from octopix.native import lines_taken
 from octopix.schema import naming, read_model_bytes
 
 RUNTIME_VARIABLE = "OCTOPIX_RUNTIME"
+MAX_THREADS = 1024
+"""More than any CPU has; runtimes ask the system for all at once, and end the process when it refuses."""
 
 
 @dataclass(frozen=True)
@@ -190,7 +191,7 @@ def open_session(
 
     Args:
         model: the file, or its bytes.
-        threads: CPU threads, at least 1.
+        threads: CPU threads, 1 to `MAX_THREADS`.
         runtime: a key of `RUNTIMES`; None means ``OCTOPIX_RUNTIME``, else the first that is installed.
         delegate: a key of `DELEGATES`: ``cpu`` lets XNNPACK take what it can, ``cpu-builtin`` keeps it out.
         keep_tensors: keep every intermediate tensor readable. ai-edge-litert then runs XNNPACK operator
@@ -199,7 +200,7 @@ def open_session(
     Raises:
         RuntimeMissingError: no runtime, or not the one asked for, can be imported.
         ModelFileError: the file is damaged or foreign, or holds what the runtime cannot run.
-        ConfigError: an unknown runtime or delegate, or fewer than one thread.
+        ConfigError: an unknown runtime or delegate, or a number of threads out of range.
     """
     _check_threads(threads)
     asked, resolver = _known(DELEGATES, delegate, "delegate that")
@@ -237,8 +238,8 @@ def load_runtime(name: str | None = None) -> tuple[str, Any]:
     for candidate in candidates:
         try:
             return candidate, _import(RUNTIMES[candidate])
-        except ImportError as error:
-            reasons.append(f"{candidate}: {error.msg}")
+        except (ImportError, OSError) as error:  # OSError: a native library that is damaged or of another machine
+            reasons.append(f"{candidate}: {' '.join(str(error).split())}")
     raise RuntimeMissingError(
         expected="an installed TFLite runtime" if wanted is None else f"the runtime {wanted}",
         got="; ".join(reasons),
@@ -258,13 +259,20 @@ def _facts(interpreter: Any, *, runtime: str, asked: str, threads: int) -> RunFa
     got = None if delegated is None else "cpu-xnnpack" if delegated else "cpu-builtin"
     return RunFacts(
         runtime=runtime,
-        version=importlib.metadata.version(runtime),
+        version=_version(runtime),
         delegate_asked=asked,
         delegate_got=got,
         threads=threads,
         operators=operators,
         operators_delegated=delegated,
     )
+
+
+def _version(runtime: str) -> str:
+    try:
+        return importlib.metadata.version(runtime)
+    except importlib.metadata.PackageNotFoundError:  # a module put there by hand, without its package's records
+        return "unknown"
 
 
 def _delegation(interpreter: Any) -> tuple[int | None, int | None]:
@@ -295,37 +303,15 @@ def _delegation(interpreter: Any) -> tuple[int | None, int | None]:
     return len(own), len(taken)
 
 
-_CREATION = threading.Lock()
-_NOTICE = b"INFO: Created TensorFlow Lite XNNPACK delegate for CPU."
+_NOTICE = re.compile(rb"^\s*INFO: Created TensorFlow Lite XNNPACK delegate for CPU\.\s*$")
 
 
 @contextlib.contextmanager
 def _quiet_creation() -> Iterator[None]:
-    """Keep the runtime's notice of its delegate, and the warning about kept tensors, from the user's terminal.
-
-    The notice is written to file descriptor 2 by native code that has no switch for it, so the descriptor is
-    turned aside while the interpreter is made. Every other line written meanwhile is passed on afterwards.
-    """
-    with _CREATION, warnings.catch_warnings(), contextlib.ExitStack() as stack:
+    """Keep the runtime's notice of its delegate, and the warning about kept tensors, from the user's terminal."""
+    with lines_taken(_NOTICE), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*experimental_preserve_all_tensors.*")
-        try:
-            aside = stack.enter_context(tempfile.TemporaryFile())
-            original = os.dup(2)
-        except OSError:  # no stderr, or no place for a temporary file: a notice is the smaller evil
-            yield
-            return
-        if sys.stderr is not None:
-            sys.stderr.flush()
-        os.dup2(aside.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(original, 2)
-            os.close(original)
-            aside.seek(0)
-            for line in aside:
-                if line.strip() != _NOTICE:
-                    os.write(2, line)
+        yield
 
 
 @contextlib.contextmanager
@@ -343,8 +329,10 @@ def _advice(runtime: str) -> str:
 
 
 def _check_threads(threads: int) -> None:
-    if threads < 1:
-        raise ConfigError(expected="at least 1 thread", got=str(threads), do="give --threads 1 or more")
+    if not 1 <= threads <= MAX_THREADS:
+        raise ConfigError(
+            expected=f"1 to {MAX_THREADS} threads", got=str(threads), do="give as many as the CPU has cores"
+        )
 
 
 def _known(registry: Mapping[str, Any], name: str, what: str) -> Any:

@@ -100,6 +100,11 @@ def test_models_on_a_picture(models: Mapping[str, Path], photos: Path) -> None:
     assert double.mean_psnr_db == pytest.approx(10 * math.log10(255**2 / (error**2).mean()))
 
 
+def test_models_of_two_scales_are_refused_on_pictures(models: Mapping[str, Path], photos: Path) -> None:
+    with pytest.raises(ImageError, match="one size"):
+        compare_models(models["nearest"], models["double"], images=[photos / "camera.png"])
+
+
 def test_the_mean_is_over_pictures_that_differ(models: Mapping[str, Path], tmp_path: Path, photos: Path) -> None:
     found = compare_models(models["even"], models["double"], images=[photos / "camera.png"])
     identical = dataclasses.replace(found.fidelity[0], psnr_db=math.inf)

@@ -71,6 +71,15 @@ def test_a_file_that_lost_its_end_to_zeros_is_refused(form, read):
         read(content[:kept] + bytes(len(content) - kept))
 
 
+@pytest.mark.parametrize("form", [form for form in FILES if "jpeg" in form])
+def test_a_jpeg_that_was_cut_and_ended_anew_is_refused(form, read, capfd):
+    content = FILES[form]()
+    with pytest.raises(ImageError, match="a complete image"):
+        read(content[: len(content) * 2 // 3] + b"\xff\xd9")
+    assert capfd.readouterr().err == ""
+    assert read(content[:-2] + bytes(5) + content[-2:]).pixels.shape == COLOUR.shape
+
+
 @pytest.mark.parametrize("form", FILES)
 def test_damage_never_ends_in_a_traceback(form, read, capfd):
     content = FILES[form]()
@@ -122,13 +131,15 @@ def test_bytes_after_the_end_are_ignored(form, read):
         (saved("GIF"), "begins with"),
         (saved("TIFF"), "begins with"),
         (saved("JPEG", mode="CMYK"), "CMYK"),
-        (saved("WEBP", save_all=True, append_images=[Image.new("RGB", (81, 64))]), "animated"),
+        (saved("WEBP", save_all=True, append_images=[Image.new("RGB", (81, 64))]), "animated WebP"),
+        (saved("PNG", save_all=True, append_images=[Image.new("RGB", (81, 64))]), "animated PNG"),
+        (b"RIFF\x0c\0\0\0WEBPVP8X\0\0\0\0", "an empty header"),
         (saved("JPEG").replace(b"\xff\xc0\x00\x11\x08", b"\xff\xc0\x00\x11\x0c"), "another depth"),
     ],
-    ids=["empty", "newline", "text", "sound", "os/2 bitmap", "gif", "tiff", "cmyk", "animated", "12-bit"],
+    ids=["empty", "newline", "text", "sound", "os/2 bitmap", "gif", "tiff", "cmyk", "webp", "apng", "vp8x", "12-bit"],
 )
 def test_what_is_not_read_is_named(content, words, read):
-    with pytest.raises(ImageError, match=rf"expected .*picture.*, got .*{words}.*; ") as caught:
+    with pytest.raises(ImageError, match=rf"expected .*picture, got .*{words}.*; ") as caught:
         read(content)
     assert caught.value.do
 

@@ -186,9 +186,10 @@ def test_what_the_runtime_cannot_run_is_the_users_to_know(
         open_session(models["nearest"])
 
 
-def test_at_least_one_thread(models: Mapping[str, Path]) -> None:
-    with pytest.raises(ConfigError, match="at least 1 thread, got 0"):
-        open_session(models["nearest"], threads=0)
+@pytest.mark.parametrize("threads", [0, 999999999999])
+def test_a_number_of_threads_no_cpu_has(models: Mapping[str, Path], threads: int) -> None:
+    with pytest.raises(ConfigError, match=f"1 to 1024 threads, got {threads}"):
+        open_session(models["nearest"], threads=threads)
 
 
 def test_unknown_names_are_told_the_known_ones(models: Mapping[str, Path]) -> None:
@@ -236,6 +237,27 @@ def test_no_runtime_names_the_command_that_installs_one(installed: set[str]) -> 
         load_runtime()
     with pytest.raises(RuntimeMissingError, match=r'pip install "octopix\[tflite-runtime\]"'):
         load_runtime("tflite-runtime")
+
+
+def test_a_runtime_whose_library_does_not_load_counts_as_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(module: str) -> None:
+        raise OSError("libruntime.so: invalid ELF header")
+
+    monkeypatch.setattr(runtime, "importlib", SimpleNamespace(import_module=fail))
+
+    with pytest.raises(RuntimeMissingError, match="invalid ELF header"):
+        load_runtime("ai-edge-litert")
+
+
+def test_a_runtime_without_package_records_has_an_unknown_version(
+    models: Mapping[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(name: str) -> None:
+        raise runtime.importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(runtime.importlib.metadata, "version", fail)
+
+    assert open_session(models["nearest"]).facts.version == "unknown"
 
 
 def test_a_runtime_of_another_numpy_counts_as_missing(installed: set[str], monkeypatch: pytest.MonkeyPatch) -> None:
