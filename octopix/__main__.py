@@ -1,20 +1,23 @@
 """The command line: `octopix run | inspect | bench | compare`.
 
 Results go to stdout: text, or with ``--json`` JSON and nothing else. Progress and errors go to stderr.
-Exit codes: 0 done, 1 `compare` found B worse, 2 an error the user can mend, 130 and 143 interrupted.
+Exit codes: 0 done, 1 `compare` found B worse, 2 an error the user can mend, 70 a fault of octopix, 130 and 143
+interrupted.
 """
 
 import argparse
 import contextlib
+import io
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from types import FrameType, ModuleType
 
 from octopix import __version__
 from octopix.commands import bench, compare, inspect, run
-from octopix.commands.outcome import USER_ERROR, Outcome
+from octopix.commands.outcome import FAULT, USER_ERROR, Outcome
 from octopix.errors import OctopixError
 from octopix.files import dump_json
 
@@ -23,7 +26,16 @@ COMMANDS: Mapping[str, ModuleType] = {"run": run, "inspect": inspect, "bench": b
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code."""
+    _survive_any_name()
     args = _parser().parse_args(argv)
+    try:
+        return _run(args)
+    except Exception:  # noqa: BLE001  # left alone, Python would end with 1, which means that B is worse
+        traceback.print_exc()
+        return FAULT
+
+
+def _run(args: argparse.Namespace) -> int:
     try:
         with _cleaning_up_on_termination():
             outcome: Outcome = COMMANDS[args.command].execute(args)
@@ -38,6 +50,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `octopix inspect … | head`: the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
+    except (OSError, UnicodeEncodeError) as error:  # a disk or a name that no command foresaw
+        return _complain(f"expected files that can be read and written, got: {error}; check paths and free space")
     return outcome.exit_code
 
 
@@ -62,9 +76,16 @@ def _show(outcome: Outcome, *, as_json: bool) -> None:
     for error in outcome.errors:
         print(f"error: {error}", file=sys.stderr)
     if as_json:
-        print(dump_json(outcome.payload), end="", flush=True)
+        print(dump_json(outcome.payload, ascii_only=True), end="", flush=True)
     elif outcome.text:
         print(outcome.text, flush=True)
+
+
+def _survive_any_name() -> None:
+    """Names that the terminal's encoding cannot show are escaped, not fatal."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _complain(message: str) -> int:

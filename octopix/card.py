@@ -9,17 +9,22 @@ bytes and put at the very end of the file. So nothing else moves when a card is 
 import dataclasses
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal
 
 from octopix import schema
-from octopix.errors import ModelFileError
+from octopix.errors import ModelFileError, ResultError
+from octopix.records import from_json, parse
 
 METADATA_NAME = "octopix.card"
 CARD_BLOCK = 4096
 CARD_VERSION = 1
+
+# Outputs are named after model and scheme: a file from elsewhere must not choose their folder.
+_FILE_NAME = re.compile(r"[A-Za-z0-9_+~-][A-Za-z0-9_+~.-]*")
 
 Channels = Literal["y", "rgb"]
 Task = Literal["super-resolution", "enhancement"]
@@ -95,17 +100,19 @@ class ModelCard:
             ModelFileError: not a card, or of a version this octopix does not know.
         """
         try:
-            raw = json.loads(text)
+            raw = parse(text)
             version = raw["card_version"]
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+        except (ValueError, KeyError, TypeError) as error:
             raise _bad_card(f"text that is no card ({error})") from error
         if version != CARD_VERSION:
-            raise _bad_card(f"card version {version}")
+            raise _bad_card(f"card version {version!r}")
+        unknown = sorted(raw.keys() - {entry.name for entry in dataclasses.fields(cls)})
+        if unknown:
+            raise _bad_card(f"unknown fields ({', '.join(unknown)})")
         try:
-            card = cls(**_nested(raw))
-        except (KeyError, TypeError) as error:
-            raise _bad_card(f"fields that do not fit ({error})") from error
-        return _checked(card)
+            return _checked(from_json(cls, raw, where="card"))
+        except ResultError as error:
+            raise _bad_card(f"fields that do not fit ({error.expected}, got {error.got})") from error
 
 
 def card_block(card: ModelCard) -> bytes:
@@ -180,22 +187,12 @@ def _find_block(raw: bytes) -> schema.Block | None:
     return blocks[0]
 
 
-def _nested(raw: dict[str, Any]) -> dict[str, Any]:
-    calibration, validation = raw["calibration"], raw["validation"]
-    return raw | {
-        "value_range": tuple(raw["value_range"]),
-        "corrections": tuple(raw["corrections"]),
-        "calibration": None if calibration is None else Calibration(**calibration),
-        "validation": None if validation is None else Quality(**validation),
-    }
-
-
 def _checked(card: ModelCard) -> ModelCard:
-    """The card, if its users can rely on it: what they branch on is known, what they divide by is a count."""
+    """The card, if its users can rely on it: what they divide by is a count, what they name files by is a name."""
     counts = {"scale": card.scale, "multiple_of": card.multiple_of, "receptive_field": card.receptive_field}
-    wrong = [f"{name} {value!r}" for name, value in counts.items() if not (type(value) is int and value >= 1)]
-    wrong += [f"task {card.task!r}"] * (card.task not in get_args(Task))
-    wrong += [f"channels {card.channels!r}"] * (card.channels not in get_args(Channels))
+    names = {"model": card.model, "scheme": card.scheme}
+    wrong = [f"{name} {value!r}" for name, value in counts.items() if value < 1]
+    wrong += [f"{name} {value!r}" for name, value in names.items() if not _FILE_NAME.fullmatch(value)]
     if wrong:
         raise _bad_card(", ".join(wrong))
     return card

@@ -19,9 +19,10 @@ def replacing(target: Path) -> Iterator[Path]:
     On any error the temporary file is removed and ``target`` stays as it was.
 
     Raises:
-        OctopixError: the folder cannot be made or written.
+        OctopixError: the folder cannot be made or written, or ``target`` is a device, a pipe or a folder.
     """
     target = Path(target)
+    _check_regular(target)
     with _readable_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=target.parent, prefix=".part-", suffix=target.suffix)
@@ -49,12 +50,24 @@ def write_text(target: Path, content: str) -> None:
 
 def write_json(target: Path, content: Any) -> None:
     """Write ``content`` as strict JSON (no NaN, no Infinity) at once or not at all."""
-    write_text(target, dump_json(content))
+    # UTF-8 has everything but the halves of surrogates that stand for odd bytes in file names: JSON writes them \udcXX.
+    write_bytes(target, dump_json(content).encode(errors="backslashreplace"))
 
 
-def dump_json(content: Any) -> str:
-    """Strict, stable JSON text; NaN and Infinity raise ``ValueError`` because no reader is bound to know them."""
-    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+def dump_json(content: Any, *, ascii_only: bool = False) -> str:
+    """Strict, stable JSON text; NaN and Infinity raise ``ValueError`` because no reader is bound to know them.
+
+    ``ascii_only`` escapes all other characters, for streams of unknown encoding.
+    """
+    return json.dumps(content, indent=2, ensure_ascii=ascii_only, allow_nan=False) + "\n"
+
+
+def is_folder(path: Path) -> bool:
+    """Whether ``path`` is a folder; False where the system will not tell (no permission, a name too long)."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
 
 
 @contextlib.contextmanager
@@ -67,6 +80,18 @@ def _readable_errors(target: Path) -> Iterator[None]:
             got=f"{error.strerror or error}",
             do="choose another output folder, or free space and permissions there",
         ) from error
+
+
+def _check_regular(target: Path) -> None:
+    """A rename over a pipe or over ``/dev/null`` would replace it for everyone."""
+    with _readable_errors(target):
+        special = target.exists() and not target.is_file()
+    if special:
+        raise OctopixError(
+            expected=f"a writable place for {target}",
+            got="a folder" if target.is_dir() else "something that is no regular file",
+            do="choose another name",
+        )
 
 
 def _default_mode() -> int:

@@ -6,6 +6,7 @@ these, ``Literal``, ``tuple[X, ...]``, ``tuple[X, Y]``, ``Mapping[str, X]`` and 
 """
 
 import dataclasses
+import json
 import math
 import types
 import typing
@@ -15,6 +16,35 @@ from typing import Any, Literal, TypeVar
 from octopix.errors import ResultError
 
 Record = TypeVar("Record")
+
+
+def parse(text: str | bytes) -> Any:
+    """Parse strict JSON whose numbers fit a double or 64 bits.
+
+    Raises:
+        ValueError: not JSON (NaN and Infinity are none), a number out of range, or brackets nested too deep.
+    """
+    try:
+        return json.loads(text, parse_constant=_no_constant, parse_float=_finite, parse_int=_integer)
+    except RecursionError as error:
+        raise ValueError("brackets nested too deep") from error
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name}, which is not JSON")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"the number {text[:20]}, which is out of range")
+    return value
+
+
+def _integer(text: str) -> int:
+    if len(text) > 20 or abs(int(text)) >= 2**63:
+        raise ValueError(f"a whole number of {len(text)} digits, which is out of range")
+    return int(text)
 
 
 def from_json(kind: type[Record], raw: Any, *, where: str) -> Record:

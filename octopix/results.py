@@ -5,7 +5,6 @@ values too (medians, ratios), for people; reading ignores them and derives them 
 """
 
 import dataclasses
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from octopix.conditions import Conditions, now, read_conditions
 from octopix.errors import ResultError
 from octopix.files import write_json
 from octopix.latency import Latency
-from octopix.records import from_json
+from octopix.records import from_json, parse
 from octopix.runtime import RunFacts
 
 RESULT_VERSION = 1
@@ -145,7 +144,7 @@ def read_result(path: Path) -> Result:
         ResultError: unreadable, not JSON, another version or kind, or a row that lacks or mistypes a field.
     """
     try:
-        raw = json.loads(path.read_bytes(), parse_constant=_refuse)
+        raw = parse(path.read_bytes())
     except (OSError, ValueError) as error:
         raise ResultError(expected=f"result JSON in {path}", got=str(error), do="check the path") from error
     return parse_result(raw, where=path.name)
@@ -197,10 +196,6 @@ def latency_json(latency: Latency) -> dict[str, Any]:
         "mean_ms": latency.mean_ms,
         "stdev_ms": latency.stdev_ms,
     }
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant}, which is not JSON")
 
 
 _DECIBELS = {"psnr_db": "identical", "fidelity_db": "identical_to_float32"}

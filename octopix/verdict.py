@@ -4,7 +4,7 @@
   by as much and neither worsens. The same file on the same pictures repeats exactly on one machine; other kernels
   move int8 results by a last bit, some thousandths of a dB.
 - **Time**: worse (better) if the medians differ by more than `LATENCY_SHARE` *and* the interquartile ranges of the raw
-  samples do not overlap. Not judged between different CPUs.
+  samples do not overlap. Not judged between different or unknown CPUs, nor where a measurement warns of itself.
 """
 
 import statistics
@@ -52,6 +52,7 @@ class Verdict:
     conditions: tuple[str, ...]
     """Conditions that differ, in words."""
     time_judged: bool
+    """Whether both were certainly measured on one kind of machine; a row may still not be judged."""
 
     @property
     def worse(self) -> bool:
@@ -75,7 +76,7 @@ def compare_results(a: Result, b: Result) -> Verdict:
             got=f"{', '.join(rows_a) or 'none'} and {', '.join(rows_b) or 'none'}",
             do="measure both the same way",
         )
-    time_judged = all(getattr(a.conditions, name) == getattr(b.conditions, name) for name in _OTHER_MACHINE)
+    time_judged = _same_machine(a.conditions, b.conditions)
     return Verdict(
         rows=tuple(_judge(key, rows_a[key], rows_b[key], time_judged=time_judged) for key in common),
         only_a=tuple(key for key in rows_a if key not in rows_b),
@@ -100,14 +101,15 @@ def _judge(key: str, a: Row, b: Row, *, time_judged: bool) -> RowVerdict:
     quality, time = _judge_quality(psnr, drop), None
     samples_a, samples_b = samples_of(a), samples_of(b)
     ratio = statistics.median(samples_b) / statistics.median(samples_a) if samples_a and samples_b else None
-    if samples_a and samples_b and time_judged:
+    warned = _warnings(a, b)
+    if samples_a and samples_b and time_judged and not warned:
         time = judge_samples(samples_a, samples_b)
     parts = (quality, time)
     judgement: Judgement = "worse" if "worse" in parts else "better" if "better" in parts else "same"
     return RowVerdict(
         key=key,
         judgement=judgement,
-        reasons=(*_quality_reasons(psnr, drop), *_time_reasons(ratio, time), *_fact_reasons(a, b)),
+        reasons=(*_quality_reasons(psnr, drop), *_time_reasons(ratio, time), *warned, *_fact_reasons(a, b)),
         psnr_change_db=psnr,
         drop_change_db=drop,
         latency_ratio=ratio,
@@ -136,13 +138,21 @@ def _time_reasons(ratio: float | None, time: Judgement | None) -> list[str]:
     return [f"time ×{ratio:.2f}, beyond the noise of the samples"]
 
 
+def _warnings(a: Row, b: Row) -> list[str]:
+    """What the measurements say against themselves."""
+    sides = (("A", getattr(a, "latency", None)), ("B", getattr(b, "latency", None)))
+    return [f"time not judged: {side} {text}" for side, latency in sides if latency for text in latency.warnings]
+
+
 def _fact_reasons(a: Row, b: Row) -> list[str]:
+    hashes = getattr(a, "graph_sha256", None), getattr(b, "graph_sha256", None)
+    reasons = [f"graph {hashes[0][:8]} -> {hashes[1][:8]}"] if all(hashes) and hashes[0] != hashes[1] else []
     facts_a, facts_b = getattr(a, "facts", None), getattr(b, "facts", None)
     if facts_a is None or facts_b is None:
-        return []
-    names = ("runtime", "version", "delegate_got")
+        return reasons
+    names = ("runtime", "version", "delegate_asked", "delegate_got")
     pairs = [(name, getattr(facts_a, name), getattr(facts_b, name)) for name in names]
-    return [f"{name} {old} -> {new}" for name, old, new in pairs if old != new]
+    return reasons + [f"{name} {old} -> {new}" for name, old, new in pairs if old != new]
 
 
 def _change(a: Row, b: Row, name: str) -> float | None:
@@ -171,6 +181,12 @@ def _key(row: Row) -> str:
     if isinstance(row, ConversionSpeedRow):
         parts += [row.method, f"{row.images} images"]
     return " · ".join(parts)
+
+
+def _same_machine(a: Conditions, b: Conditions) -> bool:
+    """Nothing differs, and something is known: two boards that both hide their CPU may be any two."""
+    known = any(getattr(a, name) is not None for name in ("cpu", "board"))
+    return known and all(getattr(a, name) == getattr(b, name) for name in _OTHER_MACHINE)
 
 
 def _differences(a: Conditions, b: Conditions) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """`octopix bench`: time a model on this machine."""
 
 import argparse
+import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -120,7 +121,7 @@ def _millions(value: int | None) -> str:
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 3600:
-        raise argparse.ArgumentTypeError(f"expected 0 to 3600 seconds, got {text}")
-    return value
+    with contextlib.suppress(ValueError):
+        if 0 <= (value := float(text)) <= 3600:
+            return value
+    raise argparse.ArgumentTypeError(f"expected 0 to 3600 seconds, got {text!r}")

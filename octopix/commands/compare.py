@@ -132,7 +132,7 @@ def _results_text(verdict: Verdict) -> str:
     if verdict.conditions:
         lines.append("Measured under different conditions: " + "; ".join(verdict.conditions))
     if not verdict.time_judged:
-        lines.append("Times are shown but not judged: the CPUs differ.")
+        lines.append("Times are shown but not judged: the CPUs differ, or are not known.")
     lines.append("B is worse than A." if verdict.worse else "B is not worse than A.")
     return "\n".join(lines)
 

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 from octopix.errors import DataError
+from octopix.files import is_folder
 from octopix.runtime import DELEGATES, RUNTIME_VARIABLE, RUNTIMES
 from octopix.summary import STAND_IN_SIDE
 
@@ -13,10 +14,9 @@ _PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 
 def at_least_one(text: str) -> int:
     """An integer of 1 or more, for argparse."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"expected 1 or more, got {value}")
-    return value
+    if not re.fullmatch(r"0*[1-9]\d{0,17}", text):
+        raise argparse.ArgumentTypeError(f"expected a whole number of 1 or more, got {text!r}")
+    return int(text)
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
@@ -54,11 +54,20 @@ def pictures_in(path: Path) -> tuple[Path, ...]:
     """A picture file as it is; the picture files of a folder in order of their names, not of its subfolders.
 
     Raises:
-        DataError: a folder without pictures.
+        DataError: a folder without pictures, or one that cannot be listed.
     """
-    if not path.is_dir():
+    if not is_folder(path):
         return (path,)
-    found = tuple(sorted(file for file in path.iterdir() if file.suffix.lower() in _PICTURE_SUFFIXES))
+    try:
+        files = sorted(path.iterdir())
+    except OSError as error:
+        raise DataError(
+            expected=f"a folder that can be listed at {path}",
+            got=error.strerror or str(error),
+            do="check its permissions",
+        ) from error
+    # Hidden files are no pictures of the user's: unfinished outputs (.part-…), what macOS adds to others (._…).
+    found = tuple(file for file in files if file.suffix.lower() in _PICTURE_SUFFIXES and file.name[0] != ".")
     if not found:
         raise DataError(
             expected=f"pictures ({', '.join(_PICTURE_SUFFIXES)}) in {path}", got="none", do="check the folder"

@@ -8,6 +8,8 @@ OK = 0
 WORSE = 1
 """`octopix compare` found a regression."""
 USER_ERROR = 2
+FAULT = 70
+"""A mistake in octopix itself (EX_SOFTWARE of sysexits.h)."""
 
 
 @dataclass(frozen=True)

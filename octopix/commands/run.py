@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -12,8 +13,12 @@ from octopix.card import ModelCard
 from octopix.commands.options import add_json, add_session, pictures_in
 from octopix.commands.outcome import OK, USER_ERROR, Outcome
 from octopix.errors import ConfigError, ImageError, ModelFileError
+from octopix.files import is_folder
 from octopix.images import WRITABLE_SUFFIXES, read_picture, write_picture
 from octopix.restore import Restorer
+
+_FOREIGN_SUFFIXES = (".tif", ".tiff", ".gif", ".jp2", ".avif", ".heic")
+"""Picture formats that are not written, and names that nobody means for a folder."""
 
 HELP = "restore pictures with a model"
 DESCRIPTION = """\
@@ -70,7 +75,10 @@ def execute(args: argparse.Namespace) -> Outcome:
 
 def _plan(sources: Sequence[Path], out: Path | None, card: ModelCard) -> list[tuple[Path, Path]]:
     """(input, output) pairs; refuses outputs that would meet each other or an input."""
-    single = out is not None and out.suffix.lower() in WRITABLE_SUFFIXES and not out.is_dir()
+    single = out is not None and out.suffix.lower() in WRITABLE_SUFFIXES and not is_folder(out)
+    if out is not None and out.suffix.lower() in _FOREIGN_SUFFIXES and not is_folder(out):
+        known = ", ".join(WRITABLE_SUFFIXES)
+        raise ConfigError(expected=f"a folder or a name that ends in {known}", got=f"--out {out}", do="rename it")
     if out is not None and single and len(sources) > 1:
         raise ConfigError(expected="a folder for several pictures", got=f"--out {out}", do="give --out a folder")
     folder = Path() if out is None else out
@@ -78,15 +86,15 @@ def _plan(sources: Sequence[Path], out: Path | None, card: ModelCard) -> list[tu
         (source, out if out is not None and single else folder / f"{source.stem}.{card.model}.{card.scheme}.png")
         for source in sources
     ]
-    taken = {source.resolve() for source in sources}
+    taken = {os.path.realpath(source) for source in sources}  # Path.resolve raises on links that go in circles
     for source, target in plan:
-        if target.resolve() in taken:
+        if os.path.realpath(target) in taken:
             raise ConfigError(
                 expected="an output of its own for every picture",
                 got=f"{target} for {source}, which is an input or another picture's output",
                 do="give another --out, or run the pictures one by one",
             )
-        taken.add(target.resolve())
+        taken.add(os.path.realpath(target))
     return plan
 
 

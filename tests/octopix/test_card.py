@@ -134,6 +134,7 @@ def test_a_copy_of_the_card_elsewhere_is_not_taken_for_it(bare, card):
         (b"\xff\xfe", "no card"),
         (b"[1, 2]", "no card"),
         (b"[" * CARD_BLOCK * 4, "no card"),
+        (b'{"card_version": 1, "scale": Infinity}', "no card"),
         (b'{"card_version": 99}', "card version 99"),
         (b'{"card_version": 1, "model": "m"}', "fields that do not fit"),
     ],
@@ -145,7 +146,26 @@ def test_what_is_no_card_is_refused(text, complaint, bare):
 
 @pytest.mark.parametrize(
     "change",
-    [{"scale": 0}, {"scale": "4"}, {"channels": "bgr"}, {"task": "classification"}, {"multiple_of": -1}, {"extra": 1}],
+    [
+        {"scale": 0},
+        {"scale": "4"},
+        {"scale": True},
+        {"channels": "bgr"},
+        {"task": "classification"},
+        {"multiple_of": -1},
+        {"extra": 1},
+        {"value_range": ["a"]},
+        {"value_range": [0, "a"]},
+        {"corrections": [1]},
+        {"calibration": {"calibrator": "mse", "images": "64", "sha256": "ab", "source": "here"}},
+        {"validation": {"image_set": "Set5", "images": 5, "protocol": "y", "psnr_float": 30, "psnr": "x"}},
+        {"versions": {"tensorflow": 2}},
+        {"model": 7},
+        {"model": "../../evil"},
+        {"model": ".hidden"},
+        {"scheme": ""},
+        {"scheme": "int8\n"},
+    ],
     ids=str,
 )
 def test_facts_that_cannot_be_relied_on_are_refused(change, bare, card):

@@ -220,16 +220,25 @@ def test_compare_models(octopix: Callable[..., Done], models: Mapping[str, Path]
 def test_compare_results_fails_on_worse_rows_only(octopix: Callable[..., Done], models: Mapping[str, Path]) -> None:
     octopix("bench", models["nearest"], "--seconds", 0, "--out", "fast.json")
     result = read_result(Path("fast.json"))
-    slow = tuple(value * 10 + 1 for value in result.rows[0].latency.samples_ms)
-    row = dataclasses.replace(result.rows[0], latency=dataclasses.replace(result.rows[0].latency, samples_ms=slow))
-    write_result(Path("slow.json"), dataclasses.replace(result, rows=(row,)))
+    for name, samples, warnings in (("fast", STEADY, ()), ("slow", SLOW, ()), ("shaky", SLOW, ("unstable",))):
+        latency = dataclasses.replace(result.rows[0].latency, samples_ms=samples, warnings=warnings)
+        row = dataclasses.replace(result.rows[0], latency=latency)
+        conditions = dataclasses.replace(result.conditions, cpu="A CPU")
+        write_result(Path(f"{name}.json"), dataclasses.replace(result, rows=(row,), conditions=conditions))
 
     worse, better = octopix("compare", "fast.json", "slow.json"), octopix("compare", "slow.json", "fast.json", "--json")
 
     assert (worse.code, worse.err) == (1, "")
     assert worse.out.endswith("B is worse than A.\n")
+    shaky = octopix("compare", "fast.json", "shaky.json")
+    assert shaky.code == 0
+    assert "time not judged: B unstable" in shaky.out
     report = json.loads(better.out)
     assert (better.code, report["worse"], report["rows"][0]["judgement"]) == (0, False, "better")
+
+
+STEADY = (1.0, 1.01, 1.02)
+SLOW = (10.0, 10.1, 10.2)
 
 
 BAD_MODELS: Mapping[str, Callable[[bytes], bytes]] = {

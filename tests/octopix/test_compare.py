@@ -210,6 +210,29 @@ def test_times_of_another_cpu_are_shown_but_not_judged() -> None:
     assert verdict.conditions == ("cpu: A CPU -> Another CPU",)
 
 
+def test_times_of_unknown_cpus_are_not_judged() -> None:
+    slow = bench([20.0, 20.1, 20.2])
+    nowhere = dataclasses.replace(read_conditions(), cpu=None, board=None)
+    somewhere = dataclasses.replace(nowhere, board="Some Pi")
+
+    for conditions, judged in ((nowhere, False), (somewhere, True)):
+        a, b = (Result("bench", (row,), conditions=conditions) for row in (bench(), slow))
+        verdict = compare_results(a, b)
+        assert verdict.time_judged == verdict.worse == judged
+
+
+@pytest.mark.parametrize("side", ["A", "B"])
+def test_times_that_warn_of_themselves_are_not_judged(side: str) -> None:
+    fast, slow = bench(), bench([20.0, 20.1, 20.2])
+    shaky = {"A": fast, "B": slow}[side]
+    shaky = dataclasses.replace(shaky, latency=dataclasses.replace(shaky.latency, warnings=("unstable: 80 %",)))
+
+    (row,) = judge(*((shaky, slow) if side == "A" else (fast, shaky))).rows
+
+    assert (row.time, row.judgement) == (None, "same")
+    assert f"time not judged: {side} unstable: 80 %" in row.reasons
+
+
 def test_another_governor_is_told_but_judged() -> None:
     verdict = judge(bench(), bench([20.0, 20.1, 20.2]), governor="powersave")
 
@@ -218,9 +241,18 @@ def test_another_governor_is_told_but_judged() -> None:
 
 
 def test_another_runtime_is_a_reason() -> None:
-    other = dataclasses.replace(FACTS, runtime="tflite-runtime", version="2.14.0", delegate_got="cpu-builtin")
+    other = dataclasses.replace(
+        FACTS,
+        runtime="tflite-runtime",
+        version="2.14.0",
+        delegate_asked="cpu-builtin",
+        delegate_got="cpu-builtin",
+    )
 
-    reasons = judge(bench(), bench(facts=other)).rows[0].reasons
+    reasons = judge(bench(), bench(facts=other, graph_sha256="0123456789")).rows[0].reasons
+
+    assert "graph ab -> 01234567" in reasons
+    assert "delegate_asked cpu-xnnpack -> cpu-builtin" in reasons
 
     assert "runtime ai-edge-litert -> tflite-runtime" in reasons
     assert "delegate_got cpu-xnnpack -> cpu-builtin" in reasons

@@ -139,6 +139,17 @@ def test_damaged_results_name_what_is_wrong(tmp_path: Path, change: Callable[[An
         read_result(tmp_path / "r.json")
 
 
+@pytest.mark.parametrize(
+    ("number", "says"), [("1e999", "out of range"), ("9" * 400, "400 digits"), ("[" * 100_000, "nested too deep")]
+)
+def test_numbers_out_of_range_are_refused(tmp_path: Path, number: str, says: str) -> None:
+    text = json.dumps(RESULTS["bench"].to_json()).replace('"samples_ms": [1.5', f'"samples_ms": [{number}')
+    (tmp_path / "r.json").write_text(text)
+
+    with pytest.raises(ResultError, match=says):
+        read_result(tmp_path / "r.json")
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"octopix_result": Infinity}', '{"other": 1}', "\xff"])
 def test_other_files_are_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "r.json").write_text(content, encoding="latin-1")
