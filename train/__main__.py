@@ -7,13 +7,11 @@ python -m train import CHECKPOINT.pth --model lesrcnn_x2 --out weights.safetenso
 
 import argparse
 import json
-import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from octopix.errors import OctopixError
-from octopix.files import replacing
 from train.quiet import native_noise_dropped
 
 if TYPE_CHECKING:
@@ -49,7 +47,9 @@ def _parser() -> argparse.ArgumentParser:
         "--run", type=Path, help="folder of this training, resumed if it exists (default: runs/<model>)"
     )
     parser.add_argument("--until", type=int, help="stop after this many steps; a later call goes on")
-    parser.add_argument("--publish", action="store_true", help="copy the best weights to train/weights/ at the end")
+    parser.add_argument(
+        "--publish", action="store_true", help="at the end, put the best weights, equalized, into train/weights/"
+    )
     parser.add_argument("--list", action="store_true", help="list the zoo")
     parser.add_argument("--json", action="store_true", help="with --list: JSON on stdout")
     return parser
@@ -114,6 +114,7 @@ def _train(options: argparse.Namespace) -> None:
     home = locate(options.data)
     with native_noise_dropped() as screen:
         from train.pipeline import load_pairs
+        from train.publishing import publish
         from train.trainer import Trainer
 
         print(f"{spec.title}: {recipe.steps:,} steps in {recipe.precision}, images: {home.title}", file=screen)
@@ -122,8 +123,8 @@ def _train(options: argparse.Namespace) -> None:
         _run(trainer, options.until or recipe.steps, screen)
     print(trainer.best_weights)
     if options.publish:
-        with replacing(spec.weights) as part:
-            shutil.copyfile(trainer.best_weights, part)
+        with native_noise_dropped():
+            publish(spec, trainer.best_weights)
         print(spec.weights)
 
 
