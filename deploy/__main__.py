@@ -5,6 +5,7 @@ python -m deploy --target local --model artifacts/espcn_x4/int8-qat.tflite [--th
 
 import argparse
 import contextlib
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -31,8 +32,11 @@ def main(arguments: list[str] | None = None) -> int:
     except OctopixError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("interrupted; no result was written", file=sys.stderr)
+        return 128 + signal.SIGINT
     if options.json:
-        print(dump_json(measured.result.to_json()), end="")
+        print(dump_json(measured.result.to_json(), ascii_only=True), end="")
     else:
         print(measured.text, end="")
     print(f"result: {measured.path}", file=sys.stderr if options.json else sys.stdout)

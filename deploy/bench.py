@@ -42,7 +42,8 @@ def bench_on(
     run = _run_name(target, model)
     target.push(model, model.name)
     there = f"{run}.json"  # of this run only: an older result cannot be taken for it
-    finished = target.run((*target.octopix, "bench", model.name, *options, "--out", there), timeout=timeout)
+    # "./", lest a name that begins with a dash be taken for an option.
+    finished = target.run((*target.octopix, "bench", f"./{model.name}", *options, "--out", there), timeout=timeout)
     _expect_success(target, finished)
     with tempfile.TemporaryDirectory() as folder:
         brought = Path(folder) / there

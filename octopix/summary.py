@@ -9,7 +9,7 @@ from typing import TypeVar
 from octopix.card import ModelCard, file_sha256, find_card, graph_sha256
 from octopix.complexity import Complexity, complexity
 from octopix.errors import ConfigError, ModelFileError
-from octopix.graph import Graph, Operator, read_graph
+from octopix.graph import Graph, Operator, Tensor, read_graph
 from octopix.receptive import Geometry, geometry
 from octopix.schema import naming, read_model_bytes
 from octopix.shapes import Sizes, infer, takes_any_size
@@ -44,6 +44,12 @@ class OperatorSummary:
     output_dtype: str
     output_shape: tuple[int, ...] | None
     """At the summary's ``size``; None where it cannot be worked out."""
+    output_scale: float | None
+    """value = scale · (stored − zero_point); None for floats."""
+    output_zero_point: int | None
+    weight_scales: int | None
+    """How many scales the weights have: 1 for the whole tensor, or one per slice along ``weight_axis``."""
+    weight_axis: int | None
     macs: int | None
     parameters: int | None
 
@@ -144,14 +150,20 @@ def _attempt(find: Callable[[], Found], unknown: list[str]) -> Found | None:
 
 def _operator(graph: Graph, operator: Operator, cost: Complexity | None, sizes: Sizes | None) -> OperatorSummary:
     own = cost.per_operator[operator.index] if cost else None
-    operands = [graph.tensors[index].dtype for index in operator.inputs if index >= 0]
+    operands = [graph.tensors[index] for index in operator.inputs if index >= 0]
+    weights = next((tensor.quantization for tensor in operands if tensor.is_constant and _is_quantized(tensor)), None)
     first = operator.outputs[0] if operator.outputs else None
+    scale, zero_point = (None, None) if first is None else _mapping(graph.tensors[first])
     return OperatorSummary(
         index=operator.index,
         name=operator.name,
-        dtypes=tuple(operands),
+        dtypes=tuple(tensor.dtype for tensor in operands),
         output_dtype="" if first is None else graph.tensors[first].dtype,
         output_shape=sizes.shapes.get(first) if sizes and first is not None else None,
+        output_scale=scale,
+        output_zero_point=zero_point,
+        weight_scales=len(weights.scales) if weights else None,
+        weight_axis=weights.axis if weights and len(weights.scales) > 1 else None,
         macs=own.macs if own else None,
         parameters=own.parameters if own else None,
     )
@@ -159,15 +171,26 @@ def _operator(graph: Graph, operator: Operator, cost: Complexity | None, sizes: 
 
 def _port(graph: Graph, index: int) -> Port:
     tensor = graph.tensors[index]
-    found = tensor.quantization
-    quantized = found is not None and bool(found.scales)
+    scale, zero_point = _mapping(tensor)
     return Port(
         name=tensor.name,
         shape=tensor.shape_signature if takes_any_size(tensor) else tensor.shape,
         dtype=tensor.dtype,
-        scale=found.scales[0] if found and quantized else None,
-        zero_point=found.zero_points[0] if found and quantized and found.zero_points else None,
+        scale=scale,
+        zero_point=zero_point,
     )
+
+
+def _mapping(tensor: Tensor) -> tuple[float | None, int | None]:
+    """(scale, zero point) of an activation, which has one pair at most."""
+    found = tensor.quantization
+    if found is None or not found.scales:
+        return None, None
+    return found.scales[0], found.zero_points[0] if found.zero_points else None
+
+
+def _is_quantized(tensor: Tensor) -> bool:
+    return tensor.quantization is not None and bool(tensor.quantization.scales)
 
 
 def _keywords(size: tuple[int, int] | None) -> dict[str, int]:

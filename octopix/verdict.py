@@ -145,8 +145,8 @@ def _warnings(a: Row, b: Row) -> list[str]:
 
 
 def _fact_reasons(a: Row, b: Row) -> list[str]:
-    hashes = getattr(a, "graph_sha256", None), getattr(b, "graph_sha256", None)
-    reasons = [f"graph {hashes[0][:8]} -> {hashes[1][:8]}"] if all(hashes) and hashes[0] != hashes[1] else []
+    graph_a, graph_b = getattr(a, "graph_sha256", None), getattr(b, "graph_sha256", None)
+    reasons = [f"graph {graph_a[:8]} -> {graph_b[:8]}"] if graph_a and graph_b and graph_a != graph_b else []
     facts_a, facts_b = getattr(a, "facts", None), getattr(b, "facts", None)
     if facts_a is None or facts_b is None:
         return reasons

@@ -81,12 +81,14 @@ def _operators(summary: ModelSummary) -> str:
             operator.name,
             f"{','.join(operator.dtypes)} -> {operator.output_dtype}",
             _shape(operator.output_shape),
+            None if operator.output_scale is None else f"{operator.output_scale:.6g}",
+            operator.output_zero_point,
             operator.macs,
             operator.parameters,
         )
         for operator in summary.operators
     ]
-    return table(("#", "operator", "types", "output", "MACs", "parameters"), rows)
+    return table(("#", "operator", "types", "output", "scale", "zero point", "MACs", "parameters"), rows)
 
 
 def _port(port: Port) -> str:

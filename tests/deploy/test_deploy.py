@@ -80,6 +80,27 @@ def test_deploy_from_the_command_line(model: Path, tmp_path: Path) -> None:
     assert row.shape == (1, 32, 48, 1)
 
 
+def test_a_name_like_an_option_is_a_name(model: Path, tmp_path: Path) -> None:
+    odd = tmp_path / "-x.tflite"
+    odd.write_bytes(model.read_bytes())
+
+    measured = bench_on(LocalTarget(tmp_path), odd, reports=tmp_path, options=["--runs", "2", "--seconds", "0"])
+
+    assert measured.result.rows[0].graph_sha256 == graph_sha256(model)
+
+
+def test_an_interruption_is_one_line(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_args: object, **_options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(subprocess, "run", interrupt)
+
+    assert main(["--model", str(model), "--reports", str(tmp_path / "reports")]) == 130
+    assert capsys.readouterr().err.count("\n") == 1
+
+
 def test_a_damaged_model_is_refused_with_the_words_of_the_device(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

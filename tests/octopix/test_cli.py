@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +18,9 @@ import pytest
 from octopix.__main__ import main
 from octopix.images import Picture, read_picture, write_picture
 from octopix.results import read_result, write_result
+
+STEADY = (1.0, 1.01, 1.02)
+SLOW = (10.0, 10.1, 10.2)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -162,8 +166,13 @@ def test_inspect(octopix: Callable[..., Done], models: Mapping[str, Path]) -> No
     assert (port["dtype"], port["zero_point"]) == ("uint8", 0)
     assert port["scale"] == pytest.approx(1 / 255)
     assert [operator["name"] for operator in report["operators"]] == ["QUANTIZE", "CONV_2D", "QUANTIZE"]
-    assert report["operators"][1]["dtypes"] == ["int8", "int8", "int32"]
-    assert report["graph_sha256"] in octopix("inspect", models["gains-uint8"]).out
+    convolution = report["operators"][1]
+    assert convolution["dtypes"] == ["int8", "int8", "int32"]
+    assert (convolution["output_scale"], convolution["output_zero_point"]) == (pytest.approx(1 / 255), -128)
+    assert (convolution["weight_scales"], convolution["weight_axis"]) == (3, 0)
+    text = octopix("inspect", models["gains-uint8"]).out
+    assert report["graph_sha256"] in text
+    assert re.search(r"CONV_2D .* 0\.00392157 +-128 ", text)
 
 
 @pytest.mark.parametrize("name", ["bare", "sum"])
@@ -235,10 +244,6 @@ def test_compare_results_fails_on_worse_rows_only(octopix: Callable[..., Done], 
     assert "time not judged: B unstable" in shaky.out
     report = json.loads(better.out)
     assert (better.code, report["worse"], report["rows"][0]["judgement"]) == (0, False, "better")
-
-
-STEADY = (1.0, 1.01, 1.02)
-SLOW = (10.0, 10.1, 10.2)
 
 
 BAD_MODELS: Mapping[str, Callable[[bytes], bytes]] = {
