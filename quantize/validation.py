@@ -5,8 +5,11 @@ compared with the luma of the ground truth. Test images are never opened here.
 """
 
 import math
+import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from octopix.card import Quality
 from octopix.errors import DataError
@@ -27,7 +30,7 @@ class Validation:
     image_set: str
     scale: int
     pairs: tuple[tuple[Array, Array], ...]
-    """(input, ground truth), uint8 (h, w, C) in the network's channels."""
+    """(input, ground truth), uint8 (h, w, C) in the network's channels; only the pictures that count."""
     float_outputs: tuple[Array, ...]
     """uint8 (H, W) luma, shaved."""
 
@@ -40,42 +43,53 @@ class Validation:
         """Mean over the images of outputs against ground truth, dB.
 
         Raises:
-            DataError: every output equals its ground truth, as flat pictures do.
+            DataError: an output equals its ground truth, though the float model's did not.
         """
         truths = (_comparable(truth, self.scale) for _, truth in self.pairs)
-        mean = _mean([psnr(truth, output) for truth, output in zip(truths, outputs, strict=True)])
-        if mean is None:
-            raise DataError(
-                expected=f"validation photographs with detail in {self.image_set}",
-                got="pictures that any model restores exactly",
-                do="validate on images like those the model will meet",
-            )
+        mean = statistics.fmean(psnr(truth, output) for truth, output in zip(truths, outputs, strict=True))
+        if math.isinf(mean):
+            raise _no_detail(self.image_set)
         return mean
 
     def quality(self, model: bytes, *, watch: Callable[[int], None] | None = None) -> Quality:
         """PSNR, drop and fidelity of a model with a card."""
         outputs = run(model, self.pairs, self.scale, watch=watch)
-        fidelity = _mean([psnr(theirs, ours) for ours, theirs in zip(outputs, self.float_outputs, strict=True)])
+        decibels = [psnr(theirs, ours) for ours, theirs in zip(outputs, self.float_outputs, strict=True)]
+        differing = [value for value in decibels if math.isfinite(value)]
         return Quality(
             image_set=self.image_set,
             images=len(self.pairs),
             protocol=PROTOCOL,
             psnr_float=self.psnr_float,
             psnr=self.psnr(outputs),
-            fidelity=fidelity,
+            fidelity=statistics.fmean(differing) if differing else None,
         )
 
 
 def validation_on(images: ImageSet, spec: ModelSpec, float_model: bytes) -> Validation:
-    """Prepare the pairs and run the float model once.
+    """Prepare the pairs, run the float model once, and fix which pictures count, for every model the same.
+
+    Flat pictures tell nothing about an upscaler, yet their PSNR (60 dB and more, or infinite) would outweigh the
+    photographs' in any mean.
 
     Args:
         images: the validation list.
         spec: the model's.
         float_model: float32 ``.tflite`` with a card.
+
+    Raises:
+        DataError: no picture counts.
     """
-    pairs = tuple(network_pair(ref.read(), scale=spec.scale, channels=spec.channels) for ref in images.refs)
-    return Validation(images.name, spec.scale, pairs, tuple(run(float_model, pairs, spec.scale)))
+    pairs = [network_pair(ref.read(), scale=spec.scale, channels=spec.channels) for ref in images.refs]
+    outputs = run(float_model, pairs, spec.scale)
+    counted = [
+        (pair, output) for pair, output in zip(pairs, outputs, strict=True) if _counts(pair[1], output, spec.scale)
+    ]
+    if not counted:
+        raise _no_detail(images.name)
+    return Validation(
+        images.name, spec.scale, tuple(pair for pair, _ in counted), tuple(output for _, output in counted)
+    )
 
 
 def run(
@@ -95,7 +109,15 @@ def _comparable(image: Array, scale: int) -> Array:
     return shave(luma_bytes(image), scale)
 
 
-def _mean(decibels: Sequence[float]) -> float | None:
-    """Unweighted mean over the images that differ (identical ones have no finite PSNR); None if none does."""
-    finite = [value for value in decibels if math.isfinite(value)]
-    return sum(finite) / len(finite) if finite else None
+def _counts(truth: Array, float_output: Array, scale: int) -> bool:
+    """Whether there is detail to restore, and the float model's PSNR is finite."""
+    wanted = _comparable(truth, scale)
+    return bool(wanted.min() < wanted.max()) and not np.array_equal(wanted, float_output)
+
+
+def _no_detail(image_set: str) -> DataError:
+    return DataError(
+        expected=f"validation photographs with detail in {image_set}",
+        got="pictures that are flat or restored exactly",
+        do="validate on images like those the model will meet",
+    )

@@ -73,4 +73,14 @@ def test_pictures_that_any_model_restores_exactly_are_refused(subject: Any) -> N
     dark.get_layer("subpixels").bias.assign(np.full(16, 16 / 255))  # luma of black
     model = embed_card(to_float32(dark), CARD)
     with pytest.raises(DataError, match="photographs with detail in set"):
-        validation_on(_set(black), SPEC, model).quality(model)
+        validation_on(_set(black), SPEC, model)
+
+
+@pytest.mark.parametrize("level", [0, 128], ids=["black", "grey"])
+def test_a_flat_picture_changes_no_figure(float_model: bytes, subject: Any, level: int) -> None:
+    photograph, flat = skimage.data.chelsea()[:160, :160], np.full((64, 64, 3), level, np.uint8)
+    bare = to_float32(subject.model)
+    int8 = embed_card(to_int8(bare, dict.fromkeys(calibrated_tensors(read_graph(bare)), (0.0, 1.5))), CARD)
+    alone, both = (validation_on(_set(*each), SPEC, float_model) for each in ([photograph], [photograph, flat]))
+    assert both.quality(int8) == alone.quality(int8)
+    assert len(both.pairs) == both.quality(int8).images == 1
