@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from octopix.images import Array
-from train.data.degradations import network_pair
+from train.data.degradations import read_pair
 from train.data.patches import PatchSampler
 from train.data.sources import ImageSet
 from train.models.spec import ModelSpec
@@ -16,8 +16,12 @@ Pairs = Sequence[tuple[Array, Array]]
 
 
 def load_pairs(spec: ModelSpec, images: ImageSet) -> list[tuple[Array, Array]]:
-    """Every image of the set as an ``(lr, hr)`` pair of the model's channels, uint8, held in memory."""
-    return [network_pair(ref.read(), scale=spec.scale, channels=spec.channels) for ref in images.refs]
+    """Every image of the set as an ``(lr, hr)`` pair of the model's channels, uint8, held in memory.
+
+    Raises:
+        ImageError: an image is damaged, or smaller than the scale; the message names it.
+    """
+    return [read_pair(ref, scale=spec.scale, channels=spec.channels) for ref in images.refs]
 
 
 def batches(pairs: Pairs, *, spec: ModelSpec, recipe: Recipe, stage: Stage, steps: range) -> tf.data.Dataset:

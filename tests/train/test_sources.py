@@ -4,9 +4,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from octopix.errors import DataError
+from octopix.errors import DataError, ImageError
 from octopix.images import Picture, write_picture
-from train.data.sources import committed_list, images_for, locate
+from train.data.degradations import read_pair
+from train.data.sources import committed_list, image_files, images_for, locate
 from train.data.test_sets import test_sets as sets_for_testing
 
 PURPOSES = ("train", "validate", "calibrate", "test")
@@ -17,6 +18,12 @@ def photographs(folder: Path, count: int) -> Path:
     for number, pixels in enumerate(noise):
         write_picture(folder / f"{number:02}.png", Picture(pixels))
     return folder
+
+
+def write_listed(folder: Path, names: tuple[str, ...]) -> None:
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        write_picture(folder / name, Picture(np.zeros((8, 8, 3), np.uint8)))
 
 
 @pytest.mark.parametrize("kind", ["collection", "builtin"])
@@ -64,14 +71,52 @@ def test_octopix_data_is_used_and_an_explicit_folder_wins(tmp_path, monkeypatch)
 
 
 def test_a_collection_is_recognised_by_its_folders(tmp_path):
-    for name in committed_list("collection", "validate")[:1] + committed_list("collection", "test")[:5]:
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        write_picture((tmp_path / name).with_suffix(".png"), Picture(np.zeros((8, 8, 3), np.uint8)))
+    write_listed(tmp_path, committed_list("collection", "validate"))
+    write_listed(tmp_path, committed_list("collection", "test")[:5])
     home = locate(tmp_path)
     assert home.kind == "collection"
     assert [each.name for each in sets_for_testing(home)] == ["Set5"]
+    assert images_for(home, "validate").name == "collection-validate"
+    (tmp_path / committed_list("collection", "validate")[-1]).unlink()
     with pytest.raises(DataError, match="as the committed list says"):
-        images_for(home, "train")
+        images_for(home, "validate")
+
+
+def test_a_collection_of_test_sets_only_is_no_plain_folder(tmp_path):
+    """Its test images must serve no choice: what the lists lack comes from the built-in photographs."""
+    write_listed(tmp_path, committed_list("collection", "test"))
+    home = locate(tmp_path)
+    assert home.kind == "collection"
+    assert [each.name for each in sets_for_testing(home)] == ["Set5", "Set14", "BSDS500-val"]
+    for purpose in PURPOSES[:3]:
+        images = images_for(home, purpose)
+        assert [ref.name for ref in images.refs] == list(committed_list("builtin", purpose))
+        assert images.name == f"builtin-{purpose}"
+        assert "the collection lacks" in images.title
+        assert "CID22, FreePhotos" in images.title
+
+
+def test_test_images_are_refused_at_run_time():
+    with pytest.raises(ValueError, match="only for train, validate, calibrate"):
+        images_for(locate(None), "test")
+
+
+def test_hidden_files_are_no_images(tmp_path):
+    photographs(tmp_path, 4)
+    for name in ("._00.png", ".part-x.png", ".thumbnails/00.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"no picture")
+    assert [path.name for path in image_files(tmp_path)] == ["00.png", "01.png", "02.png", "03.png"]
+
+
+def test_an_image_that_cannot_serve_is_named(tmp_path):
+    photographs(tmp_path, 4)
+    write_picture(tmp_path / "00.png", Picture(np.zeros((3, 16, 3), np.uint8)))
+    (tmp_path / "01.png").write_bytes((tmp_path / "02.png").read_bytes()[:90])
+    home = locate(tmp_path)
+    for purpose, complaint in (("train", "00.png: 3x16"), ("calibrate", "01.png")):
+        with pytest.raises(ImageError, match=complaint):
+            read_pair(images_for(home, purpose).refs[0], scale=4, channels="y")
 
 
 @pytest.mark.parametrize(("count", "complaint"), [(0, "got none"), (3, "at least 4 images")])

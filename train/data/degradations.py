@@ -2,6 +2,7 @@
 
 from octopix.images import Array, crop_to_multiple, luma_bytes
 from octopix.resize import bicubic
+from train.data.sources import ImageRef
 
 
 def bicubic_pair(hr: Array, scale: int) -> tuple[Array, Array]:
@@ -28,6 +29,12 @@ def network_pair(hr: Array, *, scale: int, channels: str) -> tuple[Array, Array]
     """
     lr, cropped = bicubic_pair(hr, scale)
     return as_channels(lr, channels), as_channels(cropped, channels)
+
+
+def read_pair(ref: ImageRef, *, scale: int, channels: str) -> tuple[Array, Array]:
+    """`network_pair` of an image yet to be read; an image that cannot serve is named in the ImageError."""
+    with ref.named():
+        return network_pair(ref.read(), scale=scale, channels=channels)
 
 
 def as_channels(image: Array, channels: str) -> Array:

@@ -4,22 +4,25 @@ Every choice is a committed list (``lists/``) or a fixed rule, so the same call 
 images. Test images are in `train.data.test_sets`, a module that training and quantization never import.
 """
 
+import contextlib
+import hashlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import skimage.io
 
-from octopix.errors import DataError
+from octopix.errors import DataError, ImageError
 from octopix.images import Array, read_picture
 from octopix.resize import bicubic
 
 Purpose = Literal["train", "validate", "calibrate"]
 Kind = Literal["collection", "folder", "builtin"]
 
+BUILTIN_TITLE = "scikit-image photographs"
 LISTS = Path(__file__).parent / "lists"
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp"})
 SHRINK = {"FreePhotos": 4}
@@ -36,6 +39,16 @@ class ImageRef:
     name: str
     read: Callable[[], Array]
     """Returns uint8 (H, W, 3) RGB or (H, W, 1) grey."""
+
+    @contextlib.contextmanager
+    def named(self) -> Iterator[None]:
+        """Work on this image inside the block, so that an ImageError says which image it was."""
+        try:
+            yield
+        except ImageError as error:
+            if self.name in str(error):
+                raise
+            raise ImageError(expected=error.expected, got=f"{self.name}: {error.got}", do=error.do) from error
 
 
 @dataclass(frozen=True)
@@ -61,7 +74,7 @@ class DataHome:
     def title(self) -> str:
         """A few words for headings and cards; no path, which would name the user's machine."""
         if self.root is None:
-            return "scikit-image photographs"
+            return BUILTIN_TITLE
         return "data collection" if self.kind == "collection" else f"folder {self.root.name}"
 
 
@@ -80,8 +93,7 @@ def locate(data: Path | None) -> DataHome:
         raise DataError(
             expected="a folder of images", got=f"{root}, which is no folder", do="correct DATA= or OCTOPIX_DATA"
         )
-    known = {name.partition("/")[0] for name in committed_list("collection", "train")}
-    if any((root / name).is_dir() for name in known):
+    if any((root / name.partition("/")[0]).is_dir() for name in _collection_names()):
         return DataHome("collection", root)
     if not image_files(root):
         raise DataError(
@@ -95,30 +107,60 @@ def locate(data: Path | None) -> DataHome:
 def images_for(home: DataHome, purpose: Purpose) -> ImageSet:
     """The images of ``home`` that serve ``purpose``; no image serves two purposes.
 
+    A collection without a folder that the committed list needs gets the built-in photographs for this purpose.
+
     Raises:
         DataError: an image of a committed list is missing, or the folder is too small to be divided.
+        ValueError: another purpose; test images are not given out here, whatever a caller's types say.
     """
+    if purpose not in get_args(Purpose):
+        raise ValueError(f"no images for {purpose!r} here, only for {', '.join(get_args(Purpose))}")
     if home.root is None:
-        refs = tuple(builtin_ref(name) for name in committed_list("builtin", purpose))
-        return ImageSet(f"builtin-{purpose}", f"{home.title}, {purpose} list", refs)
+        return _builtin_set(purpose, f"{BUILTIN_TITLE}, {purpose} list")
     if home.kind == "collection":
-        return ImageSet(
-            f"collection-{purpose}",
-            f"committed {purpose} list",
-            tuple(collection_ref(home.root, name) for name in committed_list("collection", purpose)),
-        )
+        return _collection_set(home.root, purpose)
     return ImageSet(f"{home.root.name}-{purpose}", f"{home.title}, {purpose} quarter", folder_part(home.root, purpose))
+
+
+def _builtin_set(purpose: Purpose, title: str) -> ImageSet:
+    return ImageSet(
+        f"builtin-{purpose}", title, tuple(builtin_ref(name) for name in committed_list("builtin", purpose))
+    )
+
+
+def _collection_set(root: Path, purpose: Purpose) -> ImageSet:
+    names = committed_list("collection", purpose)
+    lacking = sorted({name for name in (each.rpartition("/")[0] for each in names) if not (root / name).is_dir()})
+    if lacking:
+        return _builtin_set(purpose, f"{BUILTIN_TITLE}, {purpose} list (the collection lacks {', '.join(lacking)})")
+    refs = tuple(collection_ref(root, name) for name in names)
+    return ImageSet(f"collection-{purpose}", f"committed {purpose} list", refs)
+
+
+def digest(images: ImageSet) -> str:
+    """Eight hexadecimal digits over the names of the images in order; enough to tell two sets apart."""
+    return hashlib.sha256("\n".join(ref.name for ref in images.refs).encode()).hexdigest()[:8]
 
 
 def committed_list(kind: Kind, purpose: str) -> tuple[str, ...]:
     """Names in ``lists/<kind>.<purpose>.txt``; ``#`` starts a comment."""
-    lines = (LISTS / f"{kind}.{purpose}.txt").read_text(encoding="utf-8").splitlines()
-    return tuple(line for line in (raw.split("#")[0].strip() for raw in lines) if line)
+    return _lines(LISTS / f"{kind}.{purpose}.txt")
+
+
+def _collection_names() -> tuple[str, ...]:
+    return tuple(name for file in sorted(LISTS.glob("collection.*.txt")) for name in _lines(file))
 
 
 def image_files(folder: Path) -> tuple[Path, ...]:
-    """Image files below ``folder``, by suffix, sorted by their path in it."""
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    """Image files below ``folder``, by suffix, sorted by their path in it.
+
+    Hidden files and folders are passed over: half-written files and the ``._`` twins of macOS are no pictures.
+    """
+    found = (
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in SUFFIXES and path.is_file() and not _hidden(path.relative_to(folder))
+    )
     return tuple(sorted(found, key=lambda path: path.relative_to(folder).as_posix()))
 
 
@@ -156,9 +198,13 @@ def builtin_ref(name: str) -> ImageRef:
     return ImageRef(name, lambda: _builtin(name))
 
 
-def read_all(refs: Iterable[ImageRef]) -> list[Array]:
-    """Read images in order; a damaged one is an error that names it."""
-    return [ref.read() for ref in refs]
+def _lines(path: Path) -> tuple[str, ...]:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return tuple(line for line in (raw.split("#")[0].strip() for raw in lines) if line)
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
 
 
 def _eight_bit(path: Path) -> Array:

@@ -4,7 +4,7 @@ An information extraction and enhancement block of alternating 3×3 and 1×1 con
 features (the published code's ReLU works in place), a reconstruction block that upsamples deep and shallow features
 with one sub-pixel convolution each, and four 3×3 convolutions that refine the result.
 
-Two exact simplifications against the published graph (`train.torch_checkpoint` maps its weights onto them):
+Two exact simplifications against the published graph (`train.lesrcnn_checkpoint` maps its weights onto them):
 
 - both branches are upsampled by the *same* affine layers and then added, and up(a) + up(b) = up'(a + b) where up' has
   doubled biases: one upsampling instead of two, 12 % fewer MACs at ×2 and 18 % at ×4;
