@@ -24,6 +24,7 @@ from octopix.errors import ConfigError, ImageError, ModelFileError, RuntimeMissi
 from octopix.graph import Graph, read_graph
 from octopix.native import lines_taken
 from octopix.schema import naming, read_model_bytes
+from octopix.shapes import STAND_IN_SIDE, takes_any_size
 
 RUNTIME_VARIABLE = "OCTOPIX_RUNTIME"
 MAX_THREADS = 1024
@@ -217,10 +218,19 @@ def open_session(
             experimental_op_resolver_type=module.OpResolverType[resolver],
             experimental_preserve_all_tensors=keep_tensors,
         )
+        _fill_open_sides(interpreter, graph)
         interpreter.allocate_tensors()
     init_ms = (time.perf_counter() - start) * 1000
     facts = _facts(interpreter, runtime=name, asked=asked, threads=threads)
     return Session(interpreter, graph, facts, init_ms=init_ms, keep_tensors=keep_tensors)
+
+
+def _fill_open_sides(interpreter: Any, graph: Graph) -> None:
+    """Ask for `STAND_IN_SIDE` where a side is open: many a network cannot be allocated at the 1 that stands there."""
+    for tensor in (graph.tensors[index] for index in graph.inputs):
+        if takes_any_size(tensor):
+            sides = [STAND_IN_SIDE if side < 0 else side for side in tensor.shape_signature[1:]]
+            interpreter.resize_tensor_input(tensor.index, [tensor.shape[0], *sides])
 
 
 def load_runtime(name: str | None = None) -> tuple[str, Any]:

@@ -32,6 +32,9 @@ POINTWISE = frozenset(
 )
 """Operators that give each pixel from the same pixel of their inputs."""
 
+STAND_IN_SIDE = 128
+"""Height and width that figures refer to, and models are opened at, where they take any."""
+
 _LARGEST_VALUE = 64  # elements: sizes, paddings and the like, not weights
 
 

@@ -12,10 +12,7 @@ from octopix.errors import ConfigError, ModelFileError
 from octopix.graph import Graph, Operator, Tensor, read_graph
 from octopix.receptive import Geometry, geometry
 from octopix.schema import naming, read_model_bytes
-from octopix.shapes import Sizes, infer, takes_any_size
-
-STAND_IN_SIDE = 128
-"""Height and width that figures refer to where a model takes any."""
+from octopix.shapes import STAND_IN_SIDE, Sizes, infer, takes_any_size
 
 Found = TypeVar("Found")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from octopix.errors import DataError
 from octopix.files import is_folder
 from octopix.runtime import DELEGATES, RUNTIME_VARIABLE, RUNTIMES
-from octopix.summary import STAND_IN_SIDE
+from octopix.shapes import STAND_IN_SIDE
 
 _PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 

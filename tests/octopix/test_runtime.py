@@ -1,13 +1,14 @@
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+import tf_keras
 
 from octopix import runtime
 from octopix.errors import ConfigError, ImageError, ModelFileError, RuntimeMissingError
@@ -102,6 +103,14 @@ def test_another_size_gives_another_output(models: Mapping[str, Path]) -> None:
     assert session.invoke(RAMP).shape == (1, 32, 32, 1)
     np.testing.assert_array_equal(session.invoke(wide), wide.repeat(2, axis=1).repeat(2, axis=2))
     assert session.input_shape == (1, 5, 9, 1)
+
+
+def test_a_network_too_large_for_one_pixel_is_opened(to_tflite: Callable[..., bytes]) -> None:
+    image = tf_keras.Input((None, None, 1))
+    session = open_session(to_tflite(tf_keras.Model(image, tf_keras.layers.Conv2D(1, 5)(image))))
+
+    assert session.input_shape == (1, 128, 128, 1)
+    assert session.invoke(np.zeros((1, 8, 9, 1), np.float32)).shape == (1, 4, 5, 1)
 
 
 def test_allocation_happens_only_when_the_shape_changes(models: Mapping[str, Path]) -> None:
