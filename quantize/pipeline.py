@@ -62,12 +62,12 @@ def quantize(
     if watch is not None:
         bench.watch = watch
     folder = out / bench.subject.spec.name
-    _prepare(bench, folder)
+    _prepare(bench, chosen, folder)
     return tuple(_make(bench, scheme, folder) for scheme in dict.fromkeys((parse_scheme(BASELINE), *chosen)))
 
 
-def _prepare(bench: Workbench, folder: Path) -> None:
-    """Meet now what would otherwise end minutes of work: a folder that cannot be written, or too few images."""
+def _prepare(bench: Workbench, schemes: Iterable[Scheme], folder: Path) -> None:
+    """Meet now what would otherwise end minutes of work: a folder that cannot be written, images that cannot serve."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -75,17 +75,19 @@ def _prepare(bench: Workbench, folder: Path) -> None:
     if not os.access(folder, os.W_OK):
         raise _unwritable(folder, "permission denied")
     _ = bench.validation_images
+    if any(scheme.kind == "int8-qat" for scheme in schemes):
+        _ = bench.patches
 
 
 def _make(bench: Workbench, scheme: Scheme, folder: Path) -> Artifact:
     """One scheme, from float model to file."""
     began = time.perf_counter()
     bench.watch(scheme.name, 0, 0)
-    bare = METHODS[scheme.kind](bench, scheme)
-    check(bare, scheme.kind)
-    quality = bench.quality(bare, scheme, watch=bench.watch)
-    card = dataclasses.replace(bench.card(scheme), validation=quality)
-    content = embed_card(bare, card)
+    made = METHODS[scheme.kind](bench, scheme)
+    check(made.model, scheme.kind)
+    quality = bench.quality(made.model, scheme, watch=bench.watch)
+    card = dataclasses.replace(bench.card(scheme, training=made.training), validation=quality)
+    content = embed_card(made.model, card)
     path = folder / f"{scheme.name}.tflite"
     write_bytes(path, content)
     return Artifact(path, card, len(content) / 1024, time.perf_counter() - began)

@@ -22,12 +22,16 @@ from quantize.ranges import calibrate, calibrated_tensors, complete
 from quantize.schemes import Scheme, parse_scheme
 from quantize.statistics import TensorStatistics, collect
 from quantize.validation import Validation, validation_on
+from train.data.patches import PatchSampler
 from train.data.sources import DataHome, ImageSet, images_for
 from train.models import find_model
 from train.models.spec import ModelSpec
+from train.pipeline import load_pairs
 from train.weights import describe_training, load_weights, weights_sha256
 
 QUICK_IMAGES = 4
+QUICK_NOTE = "made with --quick"
+QAT_PATCH, QAT_BATCH, QAT_SEED = 48, 16, 20261121
 PACKAGES = ("tensorflow", "tf-keras", "ai-edge-litert")
 
 Watch = Callable[[str, int, int], None]
@@ -134,6 +138,27 @@ class Workbench:
         images = images_for(self.home, "validate")
         return dataclasses.replace(images, refs=images.refs[:QUICK_IMAGES]) if self.quick else images
 
+    @cached_property
+    def patches(self) -> PatchSampler:
+        """Patches of the training images for QAT, smaller than ``QAT_PATCH`` where no image holds such a one.
+
+        Raises:
+            DataError: no image holds even the receptive field, or none can be used.
+            ImageError: an image cannot be read.
+        """
+        self.watch("read training images", 0, 0)
+        spec = self.subject.spec
+        pairs = load_pairs(spec, images_for(self.home, "train"))
+        side = min(QAT_PATCH, max(min(lr.shape[:2]) for lr, _ in pairs))
+        if side < self.receptive_field:
+            raise DataError(
+                expected=f"a training image of at least {self.receptive_field * spec.scale} pixels a side, "
+                "for quantization-aware training to see the receptive field",
+                got=f"{side * spec.scale} usable pixels in the largest",
+                do="add larger images, or leave out int8-qat",
+            )
+        return PatchSampler(pairs, spec.scale, side, QAT_BATCH, QAT_SEED)
+
     def quality(self, model: bytes, scheme: Scheme, *, watch: Watch | None = None) -> Quality:
         """What a model without a card reaches on the validation images."""
         total = len(self.validation.pairs)
@@ -144,8 +169,9 @@ class Workbench:
 
         return self.validation.quality(embed_card(model, self.card(scheme)), watch=tell)
 
-    def card(self, scheme: Scheme) -> ModelCard:
-        """The card of a scheme, before validation."""
+    def card(self, scheme: Scheme, *, training: str | None = None) -> ModelCard:
+        """The card of a scheme, before validation; ``training`` is what the scheme added to the float model's."""
+        history = (self.subject.training, QUICK_NOTE if self.quick else None, training)
         spec = self.subject.spec
         return ModelCard(
             model=spec.name,
@@ -157,7 +183,7 @@ class Workbench:
             receptive_field=self.receptive_field,
             calibration=self._calibration_of(scheme),
             weights_sha256=self.subject.weights_sha256,
-            training=self.subject.training,
+            training="; ".join(filter(None, history)) or None,
             versions=_versions(),
             created=now(),
         )

@@ -2,17 +2,19 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
+import skimage.data
 
 from octopix.card import graph_sha256, read_card
-from octopix.errors import DataError, ModelFileError, OctopixError
+from octopix.errors import DataError, ImageError, ModelFileError, OctopixError
 from octopix.graph import read_graph
 from octopix.images import Picture
 from octopix.restore import Restorer
 from quantize.pipeline import Artifact, quantize
 from quantize.workbench import Subject, Workbench
-from train.data.sources import DataHome
+from train.data.sources import FOLDER_PURPOSES, DataHome
 
 SCHEMES = ("int8-ptq-mse", "int8-ptq-minmax", "float16", "dynamic", "int16x8-ptq")
 BUILTIN = DataHome("builtin", None)
@@ -94,6 +96,52 @@ def test_an_output_folder_that_cannot_be_made_is_found_before_the_work(subject: 
             watch=lambda what, done, total: told.append(what),
         )
     assert told == []
+
+
+def _folder(root: Path, side: int) -> DataHome:
+    """A folder of four photographs of ``side`` × ``side`` pixels, one for each purpose."""
+    for number in range(4):
+        cv2.imwrite(str(root / f"{number}.png"), skimage.data.camera()[50 * number :][:side, 200 : 200 + side])
+    return DataHome("folder", root)
+
+
+def test_small_training_pictures_give_small_patches(subject: Any, tmp_path: Path) -> None:
+    patches = Workbench(subject, _folder(tmp_path, 122)).patches
+    assert patches.draw(1)[0].shape == (16, 30, 30, 1)
+
+
+def test_training_pictures_below_the_receptive_field_end_the_run_before_any_file(subject: Any, tmp_path: Path) -> None:
+    (pictures := tmp_path / "pictures").mkdir()
+    with pytest.raises(DataError, match=r"at least 36 pixels a side.*got 32 usable.*leave out int8-qat"):
+        quantize(subject, ["float32", "int8-qat"], home=_folder(pictures, 34), out=tmp_path / "out")
+    assert not list(tmp_path.rglob("*.tflite"))
+
+
+def test_a_corrupt_training_picture_ends_the_run_before_any_file(subject: Any, tmp_path: Path) -> None:
+    (pictures := tmp_path / "pictures").mkdir()
+    home = _folder(pictures, 128)
+    corrupt = pictures / f"{FOLDER_PURPOSES.index('train')}.png"
+    corrupt.write_bytes(corrupt.read_bytes()[:1000])
+    with pytest.raises(ImageError, match=corrupt.name):
+        quantize(subject, ["int8-ptq-mse", "int8-qat"], home=home, out=tmp_path / "out")
+    assert not list(tmp_path.rglob("*.tflite"))
+
+
+@pytest.mark.parametrize(("best", "words"), [(48, "best at 48"), (0, "post-training's model was not beaten")])
+def test_the_card_says_how_quantization_aware_training_went(
+    subject: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, best: int, words: str
+) -> None:
+    from quantize import qat
+    from quantize.export import to_float32
+    from quantize.ranges import to_int8
+
+    def train_aware(model: Any, ranges: Any, **options: Any) -> qat.QatResult:
+        return qat.QatResult(to_int8(to_float32(model), ranges), best, ())
+
+    monkeypatch.setattr(qat, "train_aware", train_aware)
+    *_, made = quantize(subject, ["int8-qat"], home=_folder(tmp_path, 128), out=tmp_path / "out", quick=True)
+    expected = f"{subject.training}; made with --quick; QAT 60 steps, {words}, seed 20261121"
+    assert read_card(made.path).training == expected
 
 
 def test_crops_smaller_than_the_receptive_field_are_refused(subject: Any) -> None:
