@@ -82,7 +82,7 @@ def _place(artifact: Artifact) -> tuple[int, str]:
 
 
 def _check_family(artifacts: tuple[Artifact, ...], model: str) -> None:
-    """One model, one scale, one kind of channels, every scheme once: otherwise the rows cannot be compared."""
+    """One model, scale, kind of channels, one file of float weights, every scheme once; else rows do not compare."""
     first = artifacts[0]
     seen: dict[str, Path] = {}
     for artifact in artifacts:
@@ -92,6 +92,12 @@ def _check_family(artifacts: tuple[Artifact, ...], model: str) -> None:
                 expected=f"{model} ×{first.card.scale} for {first.card.channels} in {artifact.path}",
                 got=f"{card.model} ×{card.scale} for {card.channels}, as its card says",
                 do="move the file to the folder of its model",
+            )
+        if card.weights_sha256 != first.card.weights_sha256:
+            raise ModelFileError(
+                expected=f"files made from the same float weights in {artifact.path.parent}",
+                got=f"{first.path.name} and {artifact.path.name} of different ones",
+                do=f"run: make quantize MODEL={model} again",
             )
         if card.scheme in seen:
             raise ModelFileError(

@@ -105,8 +105,8 @@ def write_crops(
         for place, choice in enumerate(choices, start=1):
             pictures = _pictures(choice.ref, restorers, protocol)
             crops.append(_write_crop(folder, place, choice, scheme, pictures))
-    _remove_older(folder, crops)
     write_json(folder / "crops.json", dataclasses.asdict(CropList(tuple(crops))))
+    _remove_older(folder, crops)  # last: a list must never name tiles that are gone
     return tuple(crops)
 
 

@@ -29,7 +29,7 @@ def time_all(artifacts: Sequence[Artifact], picture: ImageRef, *, quick: bool) -
     """Scheme -> timing of the bare network at 1 × ``SIDE`` × ``SIDE`` × C.
 
     Input and output conversions are outside the timed call. The artifacts take turns (A B C A B C …), so that what
-    else the machine does meets them all and their ratios hold.
+    else the machine does meets them all.
 
     Args:
         artifacts: of one model.

@@ -129,8 +129,8 @@ def _chosen(pick: Pick, summary: Summary) -> str:
         return f"{pick.row.scheme} is the only int8 file that was measured."
     if pick.chosen_on == "test" or quality is None:
         return (
-            f"It has the smallest drop on these test images. Choosing it by them, over {', '.join(rivals)}, "
-            "flatters it; cards with validation figures would have been the fair ground."
+            f"It has the smallest drop on these test images, because {pick.reason}. "
+            f"Choosing it by them, over {', '.join(rivals)}, flatters it; run `make quantize` again."
         )
     return (
         f"It was chosen over {', '.join(rivals)} on {quality.image_set} ({quality.images} images, "
@@ -147,11 +147,12 @@ def _tiles(summary: Summary) -> tuple[Tile, ...]:
     if pick is None or reference is None:
         return ()
     row, side = pick.row, shape_text(pick.row.shape)
+    speed = Tile("Speed", times(row.ratio_to_float32), "", f"{_ms(row)} instead of {_ms(reference)} ms at {side}")
     return (
         Tile(
             "Drop", fixed(row.drop_db, 3), "dB", f"{fixed(row.psnr_db, 3)} instead of {fixed(reference.psnr_db, 3)} dB"
         ),
-        Tile("Speed", times(row.ratio_to_float32), "", f"{_ms(row)} instead of {_ms(reference)} ms at {side}"),
+        *((speed,) if summary.steady else ()),
         Tile("Size", fixed(row.kib, 0), "KiB", f"instead of {fixed(reference.kib, 0)} KiB"),
         Tile("Fidelity", fixed(row.fidelity_db, 1), "dB", "PSNR of its output against float32’s"),
     )
@@ -227,8 +228,11 @@ def _files(summary: Summary) -> Sheet:
 def _origins(summary: Summary) -> tuple[tuple[str, str], ...]:
     cards = [row.card for row in summary.rows if row.card is not None]
     versions = (", ".join(f"{name} {version}" for name, version in card.versions.items()) for card in cards)
-    found = [("Made with", text) for text in dict.fromkeys(versions) if text]
-    return (*found, *(("Float weights", text) for text in dict.fromkeys(card.training for card in cards) if text))
+    found = [("Made with", text) for text in dict.fromkeys(versions)]
+    trained = {card.scheme: (card.training or "").partition("QAT ") for card in cards}
+    found += [("Float weights", text) for text in dict.fromkeys(text.rstrip("; ") for text, _, _ in trained.values())]
+    found += [(scheme, mark + text) for scheme, (_, mark, text) in trained.items()]
+    return tuple((what, text) for what, text in found if text)
 
 
 def _images(summary: Summary, title: str, rows: Sequence[QuantizeRow]) -> Images:

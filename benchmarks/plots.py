@@ -22,6 +22,8 @@ WIDTH_IN, DPI = 4.6, 220
 """At this width 10-point letters are some 10 pixels high on a phone."""
 
 
+LEGEND_LETTERS = 48
+"""So many letters of set names, beside their marks, fit in one line of a legend."""
 NAMED = 5
 """So many images can have their names under a plot of this width."""
 
@@ -99,7 +101,8 @@ def _drop(summary: Summary, result: Result, theme: Theme) -> Figure:
     axis.barh(places, drops, color=[_colour(row.scheme, theme) for row in rows], height=0.62)
     if len(sets) > 1:
         _mark_sets(axis, theme, [row.scheme for row in rows], sets)
-        figure.legend(loc="outside upper right", ncols=len(sets), frameon=False, labelcolor=theme.ink, fontsize=9)
+        columns = max(1, LEGEND_LETTERS // max(map(len, sets)))
+        figure.legend(loc="outside upper right", ncols=columns, frameon=False, labelcolor=theme.ink, fontsize=9)
     beside = axis.get_yaxis_transform()
     for place, drop in zip(places, drops, strict=True):
         text = axis.annotate(fixed(drop, 3), (1.02, place), xycoords=beside, va="center", annotation_clip=False)
@@ -116,7 +119,9 @@ def _mark_sets(axis: Axes, theme: Theme, schemes: Sequence[str], sets: Mapping[s
     for (name, rows), marker in zip(sets.items(), itertools.cycle("osD^vP*X")):
         by_scheme = {row.scheme: row.drop_db or 0.0 for row in rows}
         values = [by_scheme[scheme] for scheme in schemes]
-        (marks,) = axis.plot(values, range(len(schemes)), marker, label=name, color=theme.ink, ms=5, ls="none")
+        (marks,) = axis.plot(
+            values, range(len(schemes)), marker, label=name, color=theme.ink, ms=5, ls="none", clip_on=False
+        )
         marks.set(markerfacecolor=theme.page, markeredgewidth=1.1)
 
 

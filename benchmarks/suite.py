@@ -21,6 +21,8 @@ from train.data.sources import ImageSet
 
 FLOPS_CONVENTION = "2*MAC"
 QUICK_IMAGES = 4
+QUICK = "quick"
+"""Begins what `--quick` adds to the titles of sets, so that such figures are not taken for full ones."""
 
 Stage = Callable[[str, int], Callable[[], None]]
 """(what begins, number of steps) to the call that counts one step: how a progress bar watches."""
@@ -41,7 +43,7 @@ def measure_model(
 
     Args:
         artifacts: of one model, from `benchmarks.artifacts.find_artifacts`.
-        sets: test sets; with ``quick`` only the first ``QUICK_IMAGES`` of each, and their titles say so.
+        sets: test sets; with ``quick`` only the first ``QUICK_IMAGES`` of each. Titles say what was quick.
         protocol: how pictures become figures.
         quick: fewer images and samples.
         stage: told what begins and each step of it.
@@ -69,9 +71,8 @@ def measure_model(
 
 
 def _first_images(images: ImageSet) -> ImageSet:
-    if len(images) <= QUICK_IMAGES:
-        return images
-    return dataclasses.replace(images, title=f"{images.title} (first {QUICK_IMAGES})", refs=images.refs[:QUICK_IMAGES])
+    mark = QUICK if len(images) <= QUICK_IMAGES else f"{QUICK}: first {QUICK_IMAGES}"
+    return dataclasses.replace(images, title=f"{images.title} ({mark})", refs=images.refs[:QUICK_IMAGES])
 
 
 def _set_rows(

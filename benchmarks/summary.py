@@ -1,5 +1,6 @@
 """What the figures mean: which int8 file to ship, what that costs and saves, and what weakens the statement."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -7,10 +8,16 @@ from typing import Literal
 from benchmarks.artifacts import FLOAT
 from benchmarks.columns import fixed, shape_text
 from benchmarks.quality import BICUBIC
-from benchmarks.suite import mean_rows, rows_by_set
+from benchmarks.suite import QUICK, mean_rows, rows_by_set
+from octopix.card import Quality
+from octopix.latency import Latency
 from octopix.results import QuantizeRow, Result
 
 INT8 = "int8-"
+MAX_SPREAD = 0.25
+"""Standard deviation over mean of a latency above which no speed-up is claimed, whatever its warnings say."""
+SAME_PSNR_DB = 0.001
+"""Validation PSNR of the float model is one figure for all files made together; other processors may round alike."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +27,9 @@ class Pick:
     row: QuantizeRow
     """Over all sets."""
     chosen_on: Literal["validation", "test"]
-    """Where its drop is the smallest. Test images only serve where a card has no validation figures."""
+    """Where its drop is the smallest. Test images only serve where the cards give no common ground."""
+    reason: str = ""
+    """Why it was not chosen on validation, in words."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +46,8 @@ class Summary:
     """Images restored without any error by some row; means leave them out."""
     pick: Pick | None
     """None where no int8 file was measured."""
+    steady: bool
+    """Whether every latency is firm enough to claim a speed-up by."""
     warnings: tuple[str, ...]
 
     def row(self, scheme: str) -> QuantizeRow | None:
@@ -60,6 +71,7 @@ def summarise(result: Result) -> Summary:
     sets, means = rows_by_set(rows), mean_rows(rows)
     per_set = [group[0].psnr_per_image for group in sets.values()]
     left_out = tuple(name for images in per_set for name, value in images.items() if value is None)
+    pick = _pick(means)
     return Summary(
         model=rows[0].model,
         protocol=rows[0].protocol,
@@ -67,8 +79,9 @@ def summarise(result: Result) -> Summary:
         rows=means,
         images=sum(map(len, per_set)),
         left_out=left_out,
-        pick=_pick(means),
-        warnings=_warnings(means, left_out),
+        pick=pick,
+        steady=all(_steady(row.latency) for row in means if row.latency is not None),
+        warnings=(*_quick_warnings(rows), *_pick_warnings(pick, means), *_warnings(means, left_out)),
     )
 
 
@@ -79,17 +92,45 @@ def quantize_rows(result: Result) -> tuple[QuantizeRow, ...]:
 
 def _pick(rows: Sequence[QuantizeRow]) -> Pick | None:
     candidates = [row for row in rows if row.scheme.startswith(INT8)]
-    drops = {row.scheme: _validation_drop(row) for row in candidates}
-    known = {scheme: drop for scheme, drop in drops.items() if drop is not None}
-    if candidates and len(known) == len(candidates):
-        best = min(known, key=known.__getitem__)
-        return Pick(next(row for row in candidates if row.scheme == best), "validation")
+    validated = [(row, row.card.validation) for row in candidates if row.card and row.card.validation]
+    reason = _no_common_ground(len(candidates), [quality for _, quality in validated])
+    if validated and not reason:
+        return Pick(min(validated, key=lambda pair: pair[1].drop)[0], "validation")
     measured = [row for row in candidates if row.drop_db is not None]
-    return Pick(min(measured, key=lambda row: row.drop_db or 0.0), "test") if measured else None
+    return Pick(min(measured, key=lambda row: row.drop_db or 0.0), "test", reason) if measured else None
 
 
-def _validation_drop(row: QuantizeRow) -> float | None:
-    return row.card.validation.drop if row.card is not None and row.card.validation is not None else None
+def _no_common_ground(candidates: int, found: Sequence[Quality]) -> str:
+    """Why these validation figures cannot choose among the candidates; empty where they can."""
+    if candidates < 2:  # nothing to choose
+        return ""
+    if len(found) < candidates:
+        return "not every card has validation figures"
+    if len({(quality.image_set, quality.images, quality.protocol) for quality in found}) > 1:
+        return "the files were validated on different images or protocols"
+    baselines = [quality.psnr_float for quality in found]
+    if baselines and max(baselines) - min(baselines) > SAME_PSNR_DB:
+        return "the files were validated against different float models"
+    return ""
+
+
+def _steady(latency: Latency) -> bool:
+    return not latency.warnings and latency.stdev_ms <= MAX_SPREAD * latency.mean_ms
+
+
+def _quick_warnings(rows: Sequence[QuantizeRow]) -> tuple[str, ...]:
+    measured = any(re.search(rf"\({QUICK}\b[^(]*\)$", row.image_set) for row in rows)
+    made = any(row.card is not None and "made with --quick" in (row.card.training or "") for row in rows)
+    return (
+        *(("measured with --quick, few images and short timing: not for figures",) * measured),
+        *(("files made with --quick, short training and few validation images: not for figures",) * made),
+    )
+
+
+def _pick_warnings(pick: Pick | None, rows: Sequence[QuantizeRow]) -> tuple[str, ...]:
+    beaten = [row.scheme for row in rows if row.card is not None and "was not beaten" in (row.card.training or "")]
+    chosen = [] if pick is None or not pick.reason else [f"{pick.row.scheme} was chosen on test images: {pick.reason}"]
+    return (*chosen, *(f"{scheme} holds post-training's model, which training did not beat" for scheme in beaten))
 
 
 def _warnings(rows: Sequence[QuantizeRow], left_out: Sequence[str]) -> tuple[str, ...]:
@@ -102,7 +143,7 @@ def _warnings(rows: Sequence[QuantizeRow], left_out: Sequence[str]) -> tuple[str
     ]
     found = [f"latency, {warning}" for warning in shared]
     if unsteady:
-        found.append(f"latency unsteady ({', '.join(unsteady)}): ratios hold better than milliseconds")
+        found.append(f"latency unsteady ({', '.join(unsteady)}): no speed-up is claimed")
     if not any(row.scheme == FLOAT for row in rows):
         found.append(f"no {FLOAT}.tflite was measured, so there is no drop, no fidelity and no ratio")
     if left_out:
@@ -123,8 +164,9 @@ def verdict(summary: Summary) -> str:
     row, reference = summary.pick.row, summary.float_row
     if reference is None or row.drop_db is None:
         return f"{row.scheme} reaches {fixed(row.psnr_db, 2)} dB; without {FLOAT} its cost is not known."
+    speed = f" and {_speed(row)}" if summary.steady else ""
     size = f"{fixed(row.kib, 0)} KiB instead of {fixed(reference.kib, 0)}"
-    return f"Ship {row.scheme}: it {_cost(row.drop_db)} and {_speed(row)}, in {size}."
+    return f"Ship {row.scheme}: it {_cost(row.drop_db)}{speed}, in {size}."
 
 
 def _cost(drop: float) -> str:

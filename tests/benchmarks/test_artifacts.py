@@ -1,9 +1,11 @@
+import dataclasses
 import shutil
 from pathlib import Path
 
 import pytest
 
 from benchmarks.artifacts import find_artifacts
+from octopix.card import read_card
 from octopix.errors import ConfigError, ModelFileError
 
 
@@ -46,6 +48,16 @@ def test_a_broken_file_among_them_is_named(folder: Path, content: bytes | None) 
 def test_two_files_of_one_scheme_are_refused(folder: Path) -> None:
     shutil.copy(folder / "espcn_x4" / "float32.tflite", folder / "espcn_x4" / "older.tflite")
     with pytest.raises(ModelFileError, match=r"float32\.tflite and older\.tflite"):
+        find_artifacts(folder, "espcn_x4")
+
+
+def test_files_of_different_float_weights_are_refused(folder: Path) -> None:
+    from quantize.embed import embed_card
+
+    path = folder / "espcn_x4" / "int8-ptq-minmax.tflite"
+    card = dataclasses.replace(read_card(path), weights_sha256="0" * 64)
+    path.write_bytes(embed_card(path.read_bytes(), card))
+    with pytest.raises(ModelFileError, match=r"float32\.tflite and int8-ptq-minmax\.tflite .*make quantize"):
         find_artifacts(folder, "espcn_x4")
 
 

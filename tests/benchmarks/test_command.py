@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -90,7 +91,7 @@ def test_the_report_is_made_again(measured: tuple[Path, str]) -> None:
 def test_the_table_names_its_set_and_where_the_report_is(artifacts: Path, tmp_path: Path) -> None:
     done = benchmarks("table", "--artifacts", artifacts, "--reports", tmp_path, "--quick")
     assert done.returncode == 0, done.stderr
-    assert "astronaut, chelsea, coffee, rocket (scikit-image) · 4 images · protocol y" in done.stdout
+    assert "astronaut, chelsea, coffee, rocket (scikit-image) (quick) · 4 images · protocol y" in done.stdout
     assert str(tmp_path / "espcn_x4" / "report.html") in done.stdout
 
 
@@ -104,7 +105,7 @@ def test_a_folder_of_the_user_s_is_tested_on_its_quarter(artifacts: Path, tmp_pa
     done = benchmarks(*words)
     assert done.returncode == 0, done.stderr
     rows = json.loads(done.stdout)["rows"]
-    assert {row["image_set"] for row in rows} == {"folder holiday, test quarter"}
+    assert {row["image_set"] for row in rows} == {"folder holiday, test quarter (quick)"}
     assert list(rows[0]["psnr_per_image"]) == ["2.png", "6.png"]
 
 
@@ -114,6 +115,26 @@ def test_a_folder_that_cannot_be_written_is_named_before_anything_is_measured(ar
     assert done.returncode == 2
     assert f"expected a writable place for {tmp_path / 'espcn_x4'}" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_run_that_fails_leaves_the_earlier_report_whole(
+    measured: tuple[Path, str], artifacts: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(measured[0], tmp_path / "reports" / "espcn_x4")
+    before = contents(tmp_path / "reports")
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for number in range(4):
+        (pictures / f"{number}.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    words = ("table", "--artifacts", artifacts, "--reports", tmp_path / "reports", "--data", pictures, "--quick")
+    done = benchmarks(*words)
+    assert done.returncode == 2
+    assert ".png" in done.stderr
+    assert contents(tmp_path / "reports") == before
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
 def test_a_collection_without_test_sets_says_which_are_known(artifacts: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import dataclasses
 import io
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -10,6 +11,8 @@ from rich.console import Console
 from benchmarks.columns import fixed, times
 from benchmarks.summary import summarise, verdict
 from benchmarks.table import console_for, show
+from octopix.card import ModelCard
+from octopix.latency import Latency
 from octopix.results import QuantizeRow, Result
 
 Make = Callable[..., Result]
@@ -114,8 +117,76 @@ def test_warnings_of_all_rows_stand_once_and_unsteady_rows_are_named(make_result
     # Samples 4 and 6: mean 5, standard deviation sqrt(2), 28 %.
     assert summarise(changed(make_result(), disturb)).warnings == (
         "latency, busy machine",
-        "latency unsteady (int8-qat ±28%): ratios hold better than milliseconds",
+        "latency unsteady (int8-qat ±28%): no speed-up is claimed",
     )
+
+
+@pytest.mark.parametrize(
+    ("samples", "warnings"), [((4.0, 6.0), ()), ((5.0, 5.0), ("busy machine",))], ids=["spread", "warning"]
+)
+def test_no_speed_up_is_claimed_where_one_latency_is_unsteady(
+    make_result: Make, samples: tuple[float, ...], warnings: tuple[str, ...]
+) -> None:
+    def disturb(row: QuantizeRow) -> QuantizeRow:
+        if row.latency is None or row.scheme != "float16":
+            return row
+        return dataclasses.replace(row, latency=Latency(samples, warmup=3, warnings=warnings))
+
+    summary = summarise(changed(make_result(), disturb))
+    assert verdict(summary) == "Ship int8-qat: it loses 0.062 dB, in 34 KiB instead of 100."
+
+
+def with_cards(result: Result, change: Callable[[ModelCard], ModelCard]) -> Result:
+    """``change`` is made to the card of int8-qat."""
+    return changed(
+        result,
+        lambda row: dataclasses.replace(row, card=change(row.card)) if row.card and row.scheme == "int8-qat" else row,
+    )
+
+
+@pytest.mark.parametrize(
+    ("other", "reason"),
+    [
+        ({"image_set": "mine"}, "different images or protocols"),
+        ({"images": 4}, "different images or protocols"),
+        ({"protocol": "rgb"}, "different images or protocols"),
+        ({"psnr_float": 30.01}, "different float models"),
+    ],
+)
+def test_validation_figures_of_different_ground_choose_nothing(
+    make_result: Make, other: dict[str, Any], reason: str
+) -> None:
+    def change(card: ModelCard) -> ModelCard:
+        assert card.validation is not None
+        return dataclasses.replace(card, validation=dataclasses.replace(card.validation, **other))
+
+    # By the cards alone int8-ptq-mse would be chosen; on the test images int8-qat loses less.
+    summary = summarise(with_cards(make_result(validation={"int8-ptq-mse": 0.01, "int8-qat": 0.5}), change))
+    assert summary.pick is not None
+    assert (summary.pick.row.scheme, summary.pick.chosen_on) == ("int8-qat", "test")
+    assert any("chosen on test images" in warning and reason in warning for warning in summary.warnings)
+
+
+@pytest.mark.parametrize(
+    ("training", "warning"),
+    [
+        ("seed 7; made with --quick", "warning: files made with --quick"),
+        (
+            "QAT 60 steps, post-training's model was not beaten, seed 7",
+            "warning: int8-qat holds post-training's model, which training did not beat",
+        ),
+    ],
+)
+def test_cards_that_tell_of_little_training_are_warned_of(make_result: Make, training: str, warning: str) -> None:
+    result = make_result()
+    assert warning not in printed(result)
+    assert warning in printed(with_cards(result, lambda card: dataclasses.replace(card, training=training)))
+
+
+@pytest.mark.parametrize("title", ["Set5 (quick)", "Set14 (quick: first 4)"])
+def test_quick_measurements_are_warned_of(make_result: Make, title: str) -> None:
+    assert "warning: measured with --quick" in printed(make_result(images={title: {"a.png": 30.0}}))
+    assert "--quick" not in printed(make_result())
 
 
 def test_images_that_do_not_count_are_named(make_result: Make) -> None:
