@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from octopix.errors import OctopixError
+from octopix.errors import ConfigError, OctopixError
 from train.quiet import native_noise_dropped
 
 if TYPE_CHECKING:
@@ -105,11 +105,13 @@ def _list(*, as_json: bool) -> None:
 
 
 def _train(options: argparse.Namespace) -> None:
-    from train.data.sources import images_for, locate
+    from train.data.sources import digest, images_for, locate
     from train.models import find_model
     from train.recipe import read_recipe
 
     spec = find_model(options.model)
+    if options.until is not None and options.until < 1:
+        raise ConfigError(expected="--until of at least 1 step", got=str(options.until), do="leave it out to train all")
     recipe = read_recipe(options.recipe or spec.recipe, model=spec.name)
     home = locate(options.data)
     with native_noise_dropped() as screen:
@@ -118,10 +120,18 @@ def _train(options: argparse.Namespace) -> None:
         from train.trainer import Trainer
 
         print(f"{spec.title}: {recipe.steps:,} steps in {recipe.precision}, images: {home.title}", file=screen)
-        pairs = {purpose: load_pairs(spec, images_for(home, purpose)) for purpose in ("train", "validate")}
-        trainer = Trainer(spec, recipe, options.run or Path("runs") / spec.name, **pairs)
+        train, validate = images_for(home, "train"), images_for(home, "validate")
+        trainer = Trainer(
+            spec,
+            recipe,
+            options.run or Path("runs") / spec.name,
+            train=load_pairs(spec, train),
+            validate=load_pairs(spec, validate),
+            images=f"{home.title} ({train.title}, {digest(train)}; {validate.title}, {digest(validate)})",
+        )
         _run(trainer, options.until or recipe.steps, screen)
-    print(trainer.best_weights)
+    if trainer.best_weights.exists():
+        print(trainer.best_weights)
     if options.publish:
         with native_noise_dropped():
             publish(spec, trainer.best_weights)

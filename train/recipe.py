@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
 
 from octopix.errors import ConfigError
 
@@ -15,7 +15,7 @@ Precision = Literal["float32", "bfloat16"]
 class Stage(BaseModel):
     """A stretch of training with one loss and one cosine from ``learning_rate`` to ``final_learning_rate``."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     steps: PositiveInt
     loss: Loss
@@ -24,26 +24,26 @@ class Stage(BaseModel):
     batch: PositiveInt
     patch: PositiveInt
     """Side of an LR patch, pixels."""
-    warmup_steps: int = 0
+    warmup_steps: NonNegativeInt = 0
 
 
 class Recipe(BaseModel):
     """How one model is trained."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     model: str
     initialisation: str
     """Where the weights start, in words: it is written into the weights file."""
-    seed: int
+    seed: int = Field(ge=0, lt=2**32)
     precision: Precision
-    expansion: int = 0
+    expansion: NonNegativeInt = 0
     """Width of the linear expansion each convolution is trained with (`train.expansion`); 0 trains it plainly."""
-    average: float
+    average: float = Field(ge=0, lt=1)
     """Decay of the running average of weights that is validated and kept; 0 keeps the raw weights."""
     epoch_steps: PositiveInt
     """Steps between two validations."""
-    stages: tuple[Stage, ...]
+    stages: tuple[Stage, ...] = Field(min_length=1)
 
     @property
     def steps(self) -> int:
@@ -69,7 +69,7 @@ def read_recipe(path: Path, *, model: str | None = None) -> Recipe:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(
-            expected=f"a recipe at {path}", got=error.strerror or "nothing", do="correct RECIPE="
+            expected=f"a recipe at {path}", got=error.strerror or "nothing", do="correct --recipe"
         ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(expected=f"YAML in {path.name}", got=str(error), do="mend the file") from error

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import cast
 
+import numpy as np
 import tensorflow as tf
 import tf_keras
 
@@ -23,6 +24,12 @@ from train.validation import Validator
 from train.weights import save_weights
 
 Pairs = Sequence[tuple[Array, Array]]
+KEPT = 2
+"""Checkpoints in a folder: the newest, and one to fall back to."""
+
+UNREADABLE = (tf.errors.OpError, IndexError, RuntimeError, ValueError)
+"""What TensorFlow raises on damaged checkpoints; a file cut short is an IndexError of its C++."""
+
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
 
 
@@ -58,14 +65,17 @@ class Trainer:
     Args:
         spec: model to train.
         recipe: how.
-        folder: where; a folder of another recipe is refused.
+        folder: where; a folder of another recipe, or of other images, is refused.
         train: ``(lr, hr)`` uint8 pairs.
         validate: pairs on which the best weights are chosen.
+        images: what these pairs are, in words and a digest; it is written into the weights file.
     """
 
-    def __init__(self, spec: ModelSpec, recipe: Recipe, folder: Path, *, train: Pairs, validate: Pairs) -> None:
-        self.spec, self.recipe, self.folder = spec, recipe, folder
-        _claim(folder, recipe)
+    def __init__(
+        self, spec: ModelSpec, recipe: Recipe, folder: Path, *, train: Pairs, validate: Pairs, images: str
+    ) -> None:
+        self.spec, self.recipe, self.folder, self.images = spec, recipe, folder, images
+        _claim(folder, recipe, images)
         tf_keras.utils.set_random_seed(recipe.seed)
         self._model = _built(spec, POLICIES[recipe.precision], recipe.expansion)
         self._average = _built(spec, "float32")
@@ -93,6 +103,9 @@ class Trainer:
         """Train to the end of the recipe (or to step ``until``), yielding after each validation.
 
         ``progress`` is told the number of steps done. State is saved before each yield.
+
+        Raises:
+            ConfigError: the training diverged; what was saved before stays as it was.
         """
         goal = min(until or self.recipe.steps, self.recipe.steps)
         while self.step < goal:
@@ -136,6 +149,7 @@ class Trainer:
             kept.assign(decay * kept + (1 - decay) * tf.cast(new, kept.dtype))
 
     def _close_epoch(self, loss: float, within: int, stage: Stage, speed: float) -> Epoch:
+        self._check_finite(loss)
         value = self._validator.psnr()
         if value > float(self._best.numpy()):
             self._best.assign(value)
@@ -145,11 +159,22 @@ class Trainer:
         self._manager.save(self.step)
         return epoch
 
+    def _check_finite(self, loss: float) -> None:
+        if math.isfinite(loss) and all(np.isfinite(weight.numpy()).all() for weight in self._average.weights):
+            return
+        good = (self._kept() or ["ckpt-0"])[0].rpartition("-")[2]
+        raise ConfigError(
+            expected=f"finite loss and weights at step {self.step}",
+            got=f"a training that diverged (loss {loss}); the last good checkpoint is step {good}",
+            do="lower the learning rate of the recipe, and name a new folder with --run",
+        )
+
     def _history(self, value: float) -> dict[str, str]:
         return {
             "model": self.spec.name,
             "recipe": self.recipe.model_dump_json(),
             "initialisation": self.recipe.initialisation,
+            "images": self.images,
             "step": str(self.step),
             "validation_psnr": f"{value:.4f}",
             "tensorflow": tf.__version__,
@@ -159,7 +184,7 @@ class Trainer:
         path = self.folder / "history.jsonl"
         lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
         kept = [line for line in lines if json.loads(line)["step"] < epoch.step]
-        write_text(path, "\n".join([*kept, json.dumps(asdict(epoch))]) + "\n")
+        write_text(path, "\n".join([*kept, json.dumps(asdict(epoch), allow_nan=False)]) + "\n")
         with self._writer.as_default(step=epoch.step):
             for name in ("loss", "psnr", "learning_rate", "megapixels_per_second"):
                 tf.summary.scalar(name, getattr(epoch, name))
@@ -169,10 +194,34 @@ class Trainer:
         state = tf.train.Checkpoint(
             model=self._model, average=self._average, optimizer=self._optimizer, step=self._step, best=self._best
         )
-        manager = tf.train.CheckpointManager(state, str(self.folder / "checkpoints"), max_to_keep=2)
-        if manager.latest_checkpoint:
-            state.restore(manager.latest_checkpoint).assert_consumed()
-        return manager
+        self._restore(state)
+        folder, kept = str(self.folder / "checkpoints"), self._kept()
+        if kept:  # TensorFlow's note of them may be damaged
+            tf.compat.v1.train.update_checkpoint_state(folder, kept[0], kept[::-1])
+        return tf.train.CheckpointManager(state, folder, max_to_keep=KEPT)
+
+    def _restore(self, state: tf.train.Checkpoint) -> None:
+        """Fill ``state`` from the newest checkpoint that is whole; leave it as it is where there is none yet."""
+        problem = None
+        for prefix in self._kept():
+            try:
+                state.restore(prefix).assert_consumed()
+            except UNREADABLE as error:
+                problem = error
+            else:
+                return
+        if problem is not None:
+            raise ConfigError(
+                expected=f"a whole checkpoint in {self.folder / 'checkpoints'}",
+                got=f"damaged ones only ({str(problem).splitlines()[0]})",
+                do="restore them, or name a new folder with --run",
+            ) from problem
+
+    def _kept(self) -> list[str]:
+        """Checkpoints in the folder, newest first."""
+        found = (self.folder / "checkpoints").glob("ckpt-*.index")
+        prefixes = [str(path.with_suffix("")) for path in found]
+        return sorted(prefixes, key=lambda prefix: int(prefix.rpartition("-")[2]), reverse=True)
 
 
 def _built(spec: ModelSpec, policy: str, expansion: int = 0) -> tf_keras.Model:
@@ -185,13 +234,13 @@ def _built(spec: ModelSpec, policy: str, expansion: int = 0) -> tf_keras.Model:
         tf_keras.mixed_precision.set_global_policy(before)
 
 
-def _claim(folder: Path, recipe: Recipe) -> None:
-    """Tie the folder to the recipe: resuming under another one would mix two trainings."""
-    stamp, text = folder / "recipe.json", recipe.model_dump_json()
+def _claim(folder: Path, recipe: Recipe, images: str) -> None:
+    """Tie the folder to recipe and images: resuming under another one or on others would mix two trainings."""
+    stamp, text = folder / "recipe.json", json.dumps({"images": images, "recipe": recipe.model_dump(mode="json")})
     if stamp.exists() and stamp.read_text(encoding="utf-8") != text:
         raise ConfigError(
-            expected=f"a new folder, or one of the same recipe, at {folder}",
-            got="the run of another recipe",
+            expected=f"a new folder, or one of the same recipe and images, at {folder}",
+            got="the run of another recipe or on other images",
             do="name another folder with --run, or remove this one",
         )
     write_text(stamp, text)

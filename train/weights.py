@@ -74,9 +74,17 @@ def describe_training(history: Mapping[str, str]) -> str:
     recipe = json.loads(history.get("recipe", "{}"))
     seed = f"seed {recipe['seed']}, " if "seed" in recipe else ""
     steps = f", step {history['step']}, validation {history['validation_psnr']} dB" if "step" in history else ""
-    return f"{seed}initialisation {history.get('initialisation', 'unknown')}{steps}"
+    images = f", images: {history['images']}" if "images" in history else ""
+    return f"{seed}initialisation {history.get('initialisation', 'unknown')}{steps}{images}"
 
 
 def weights_sha256(path: Path) -> str:
-    """SHA-256 of the file: what a model card records of its float weights."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    """SHA-256 over names, types, shapes and values by name: what a model card records of its float weights.
+
+    Not over the file's bytes: safetensors writes its metadata in another order each time.
+    """
+    digest = hashlib.sha256()
+    for name, array in sorted(read_weights(path)[0].items()):
+        digest.update(f"{name} {array.dtype} {array.shape}\n".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from train.models import MODELS
+from train.weights import read_weights
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,6 +34,8 @@ def test_a_run_prints_its_weights_and_resumes(recipe_file, tmp_path):
     assert "step       2" in first.stderr
     assert "step       2" not in second.stderr
     assert "step       6" in second.stderr
+    _, kept = read_weights(tmp_path / "run" / "best.safetensors")
+    assert kept["images"].startswith("scikit-image photographs (scikit-image photographs, train list, ")
     # TensorFlow's own lines start with a severity and a date.
     assert not [line for line in first.stderr.splitlines() if line.startswith(("I0", "W0", "E0", "WARNING"))]
 
@@ -50,6 +53,7 @@ def test_the_list_is_json_with_every_model():
     [
         (("--model", "espcn_x5"), "expected a model of the zoo (espcn_x4,"),
         (("--data", "phtoos"), "got phtoos, which is no folder"),
+        (("--until", "0"), "expected --until of at least 1 step, got 0"),
         (("--recipe", "absent.yaml"), "expected a recipe at absent.yaml"),
         (
             ("import", "absent.pth", "--model", "lesrcnn_x2", "--out", "w.safetensors"),

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import yaml
 
@@ -5,6 +7,8 @@ from octopix.errors import ConfigError
 from train.models import MODELS
 from train.recipe import read_recipe
 from train.trainer import learning_rate
+
+STAGE = {"steps": 3, "loss": "mae", "learning_rate": 1e-3, "final_learning_rate": 1e-4, "batch": 2, "patch": 8}
 
 
 def edited(recipe, tmp_path, **changes):
@@ -30,6 +34,16 @@ def test_committed_recipes_are_valid_and_name_their_model(name):
         ({"precision": "float64"}, "precision: input should be 'float32' or 'bfloat16'"),
         ({"epoch_steps": 0}, "epoch_steps: input should be greater than 0"),
         ({"stages": [{"steps": 3}]}, "stages.0.loss: field required"),
+        ({"stages": []}, "stages: tuple should have at least 1 item"),
+        ({"stages": [{**STAGE, "warmup_steps": -1}]}, "stages.0.warmup_steps: input should be greater than or equal"),
+        ({"stages": [{**STAGE, "learning_rate": math.inf}]}, "stages.0.learning_rate: input should be a finite number"),
+        ({"stages": [{**STAGE, "learning_rate": math.nan}]}, "stages.0.learning_rate: input should be a finite number"),
+        ({"seed": -1}, "seed: input should be greater than or equal to 0"),
+        ({"seed": 2**32}, "seed: input should be less than 4294967296"),
+        ({"expansion": -8}, "expansion: input should be greater than or equal to 0"),
+        ({"average": 1.0}, "average: input should be less than 1"),
+        ({"average": -0.1}, "average: input should be greater than or equal to 0"),
+        ({"average": math.nan}, "average: input should be a finite number"),
     ],
 )
 def test_a_wrong_key_or_value_is_named_and_the_known_keys_listed(recipe, tmp_path, changes, complaint):
@@ -44,7 +58,7 @@ def test_a_file_that_is_not_yaml_or_not_there_is_refused(tmp_path):
     broken.write_text("model: [", encoding="utf-8")
     with pytest.raises(ConfigError, match=r"YAML in broken\.yaml"):
         read_recipe(broken)
-    with pytest.raises(ConfigError, match="a recipe at"):
+    with pytest.raises(ConfigError, match=r"a recipe at .*; correct --recipe"):
         read_recipe(tmp_path / "absent.yaml")
 
 

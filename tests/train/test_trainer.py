@@ -12,8 +12,12 @@ from train.weights import read_weights
 SPEC = find_model("espcn_x4")
 
 
+def trainer(recipe, folder, pairs, images="two photographs"):
+    return Trainer(SPEC, recipe, folder, train=pairs, validate=pairs[:1], images=images)
+
+
 def train(recipe, folder, pairs, until=None):
-    return list(Trainer(SPEC, recipe, folder, train=pairs, validate=pairs[:1]).run(until=until))
+    return list(trainer(recipe, folder, pairs).run(until=until))
 
 
 def history(folder):
@@ -21,14 +25,14 @@ def history(folder):
     return [{key: json.loads(line)[key] for key in ("step", "loss", "psnr")} for line in lines]
 
 
-def test_a_killed_run_goes_on_as_if_nothing_had_happened(recipe, tmp_path, pairs):
+def test_a_stopped_run_goes_on_as_if_nothing_had_happened(recipe, tmp_path, pairs):
     whole = train(recipe, tmp_path / "whole", pairs)
-    first = train(recipe, tmp_path / "killed", pairs, until=2)
-    rest = train(recipe, tmp_path / "killed", pairs)
+    first = train(recipe, tmp_path / "stopped", pairs, until=2)
+    rest = train(recipe, tmp_path / "stopped", pairs)
     assert [epoch.step for epoch in first + rest] == [epoch.step for epoch in whole] == [2, 4, 6]
-    assert history(tmp_path / "killed") == history(tmp_path / "whole")
+    assert history(tmp_path / "stopped") == history(tmp_path / "whole")
     # Exact, not close: same kernels on the same machine in the same order.
-    ours, theirs = (read_weights(tmp_path / name / "best.safetensors")[0] for name in ("killed", "whole"))
+    ours, theirs = (read_weights(tmp_path / name / "best.safetensors")[0] for name in ("stopped", "whole"))
     assert all(np.array_equal(ours[name], theirs[name]) for name in theirs)
 
 
@@ -47,12 +51,50 @@ def test_best_weights_are_kept_with_their_history(recipe, tmp_path, pairs):
     assert int(kept["step"]) == best.step
     assert float(kept["validation_psnr"]) == pytest.approx(best.psnr, abs=1e-4)  # written with four decimals
     assert json.loads(kept["recipe"])["seed"] == recipe.seed
+    assert kept["images"] == "two photographs"
 
 
-def test_a_folder_of_another_recipe_is_refused(recipe, tmp_path, pairs):
+def test_a_folder_of_another_recipe_or_of_other_images_is_refused(recipe, tmp_path, pairs):
     train(recipe, tmp_path, pairs, until=2)
     with pytest.raises(ConfigError, match="the run of another recipe"):
         train(recipe.model_copy(update={"seed": 8}), tmp_path, pairs)
+    with pytest.raises(ConfigError, match="on other images"):
+        trainer(recipe, tmp_path, pairs, images="three photographs")
+
+
+def test_a_training_that_diverges_stops_before_it_saves_anything(recipe, tmp_path, pairs):
+    calm, wild = recipe.stages
+    wild = wild.model_copy(update={"learning_rate": 1e30})
+    recipe = recipe.model_copy(update={"stages": (calm, wild)})
+    train(recipe, tmp_path, pairs, until=4)
+    best, log = ((tmp_path / name).read_bytes() for name in ("best.safetensors", "history.jsonl"))
+    with pytest.raises(ConfigError, match=r"the last good checkpoint is step 4; lower the learning rate"):
+        train(recipe, tmp_path, pairs)
+    assert (tmp_path / "best.safetensors").read_bytes() == best
+    assert (tmp_path / "history.jsonl").read_bytes() == log
+    assert trainer(recipe, tmp_path, pairs).step == 4
+
+
+def test_a_damaged_checkpoint_is_passed_over_for_the_older_one(recipe, tmp_path, pairs):
+    whole = train(recipe, tmp_path, pairs)
+    folder = tmp_path / "checkpoints"
+    (folder / "checkpoint").write_bytes(b"")  # TensorFlow's note of the newest one
+    assert trainer(recipe, tmp_path, pairs).step == 6
+    newest = folder / "ckpt-6.data-00000-of-00001"
+    newest.write_bytes(newest.read_bytes()[:-2000])
+    resumed = trainer(recipe, tmp_path, pairs)
+    assert resumed.step == 4
+    (again,) = resumed.run()
+    assert (again.step, again.loss, again.psnr) == (6, whole[-1].loss, whole[-1].psnr)
+    assert sorted(path.stem for path in folder.glob("*.index")) == ["ckpt-4", "ckpt-6"]
+
+
+@pytest.mark.parametrize("kind", ["index", "data-00000-of-00001"])
+def test_nothing_but_damaged_checkpoints_is_an_error(recipe, tmp_path, pairs, kind):
+    train(recipe, tmp_path, pairs, until=2)
+    (tmp_path / "checkpoints" / f"ckpt-2.{kind}").write_bytes(b"damaged")
+    with pytest.raises(ConfigError, match="got damaged ones only"):
+        trainer(recipe, tmp_path, pairs)
 
 
 def test_an_expanded_model_computes_what_its_collapsed_kernels_compute():
