@@ -22,8 +22,8 @@ WIDTH_IN, DPI = 4.6, 220
 """At this width 10-point letters are some 10 pixels high on a phone."""
 
 
-LEGEND_LETTERS = 48
-"""So many letters of set names, beside their marks, fit in one line of a legend."""
+LEGEND_LETTERS, MARK_LETTERS = 60, 6
+"""So many letters fit in one line of a legend, and so many are as wide as a mark with its gaps."""
 NAMED = 5
 """So many images can have their names under a plot of this width."""
 
@@ -101,7 +101,7 @@ def _drop(summary: Summary, result: Result, theme: Theme) -> Figure:
     axis.barh(places, drops, color=[_colour(row.scheme, theme) for row in rows], height=0.62)
     if len(sets) > 1:
         _mark_sets(axis, theme, [row.scheme for row in rows], sets)
-        columns = max(1, LEGEND_LETTERS // max(map(len, sets)))
+        columns = len(sets) if sum(len(name) + MARK_LETTERS for name in sets) <= LEGEND_LETTERS else 1
         figure.legend(loc="outside upper right", ncols=columns, frameon=False, labelcolor=theme.ink, fontsize=9)
     beside = axis.get_yaxis_transform()
     for place, drop in zip(places, drops, strict=True):
@@ -168,7 +168,7 @@ def _tradeoff(summary: Summary, result: Result, theme: Theme) -> Figure:
     x = np.array([_median(row) for row in rows])
     y = np.array([row.psnr_db for row in rows])
     span = float(np.ptp(y)) or 0.1
-    axis.set_xlim(0, x.max() * 1.42)
+    axis.set_xlim(0, x.max() * 1.5)
     axis.set_ylim(y.min() - 0.15 * span, y.max() + 0.15 * span)
     heights = spread(y, least=0.085 * 1.3 * span)
     for place, row in enumerate(rows):
@@ -177,7 +177,7 @@ def _tradeoff(summary: Summary, result: Result, theme: Theme) -> Figure:
         axis.annotate(
             row.scheme,
             (x[place], y[place]),
-            (x[place] + 0.05 * x.max(), heights[place]),
+            (1.09 * x.max(), heights[place]),  # right of every dot, so that no label lies over one
             color=theme.ink,
             fontsize=10,
             va="center",

@@ -11,9 +11,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from matplotlib.text import Text
 
 from benchmarks.crops import busiest, crops_of
-from benchmarks.plots import DARK, LIGHT, spread
+from benchmarks.plots import DARK, LIGHT, PLOTS, spread
 from benchmarks.report import draw, rewrite_report, write_report
 from benchmarks.summary import summarise
 from octopix.errors import ResultError
@@ -200,6 +201,41 @@ def test_another_kind_of_result_is_refused(tmp_path: Path) -> None:
     write_result(tmp_path / "results.json", Result(kind="bench", rows=()))
     with pytest.raises(ResultError, match="kind bench"):
         rewrite_report(tmp_path / "results.json")
+
+
+def test_long_names_of_sets_do_not_push_the_legend_off_the_plot(make_result: Make) -> None:
+    names = ("Set5 (quick: first 4)", "Set14 (quick: first 4)", "BSDS500 val (quick: first 4)")
+    result = make_result(images={name: {f"{name}.png": 30.0} for name in names})
+    figure = PLOTS["drop"].draw(summarise(result), result, LIGHT)
+    figure.draw_without_rendering()
+    box = figure.legends[0].get_window_extent()
+    assert box.x0 >= 0
+    assert box.x1 <= figure.bbox.width
+
+
+def test_marks_at_the_edge_are_drawn_whole(make_result: Make) -> None:
+    result = make_result(schemes=("bicubic", "float32", "float16"))  # float16 loses 0 dB: all marks at the edge
+    (axis,) = PLOTS["drop"].draw(summarise(result), result, LIGHT).axes
+    marks = [line for line in axis.lines if line.get_label() in ("Set5", "Set14")]
+    assert [line.get_clip_on() for line in marks] == [False, False]
+
+
+def test_no_label_lies_over_the_dot_of_a_scheme(make_result: Make) -> None:
+    def level(row: QuantizeRow) -> QuantizeRow:  # as good as float32, so that labels beside the dots would reach others
+        if row.scheme != "int8-qat" or row.latency is None:
+            return row
+        return dataclasses.replace(row, latency=dataclasses.replace(row.latency, samples_ms=(8.5,) * 12), psnr_db=30.0)
+
+    whole = make_result()
+    result = dataclasses.replace(whole, rows=tuple(map(level, whole.rows)))  # type: ignore[arg-type]
+    figure = PLOTS["latency-quality"].draw(summarise(result), result, LIGHT)
+    figure.draw_without_rendering()
+    (axis,) = figure.axes
+    dots = [axis.transData.transform((line.get_xdata()[0], line.get_ydata()[0])) for line in axis.lines]
+    assert len(dots) == 4
+    for label in axis.texts:
+        box = Text.get_window_extent(label)  # of the words; an annotation's own would take in its arrow
+        assert not any(box.contains(*dot) for dot in dots), label.get_text()
 
 
 def test_labels_keep_their_order_and_distance() -> None:
