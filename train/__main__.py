@@ -119,15 +119,16 @@ def _train(options: argparse.Namespace) -> None:
         from train.publishing import publish
         from train.trainer import Trainer
 
-        print(f"{spec.title}: {recipe.steps:,} steps in {recipe.precision}, images: {home.title}", file=screen)
         train, validate = images_for(home, "train"), images_for(home, "validate")
+        images = "; ".join(f"{each.title}, {digest(each)}" for each in (train, validate))
+        print(f"{spec.title}: {recipe.steps:,} steps in {recipe.precision}, images: {images}", file=screen)
         trainer = Trainer(
             spec,
             recipe,
             options.run or Path("runs") / spec.name,
             train=load_pairs(spec, train),
             validate=load_pairs(spec, validate),
-            images=f"{home.title} ({train.title}, {digest(train)}; {validate.title}, {digest(validate)})",
+            images=images,
         )
         _run(trainer, options.until or recipe.steps, screen)
     if trainer.best_weights.exists():

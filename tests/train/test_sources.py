@@ -77,6 +77,7 @@ def test_a_collection_is_recognised_by_its_folders(tmp_path):
     assert home.kind == "collection"
     assert [each.name for each in sets_for_testing(home)] == ["Set5"]
     assert images_for(home, "validate").name == "collection-validate"
+    assert images_for(home, "validate").title == "data collection, validate list"
     (tmp_path / committed_list("collection", "validate")[-1]).unlink()
     with pytest.raises(DataError, match="as the committed list says"):
         images_for(home, "validate")

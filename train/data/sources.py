@@ -23,6 +23,7 @@ Purpose = Literal["train", "validate", "calibrate"]
 Kind = Literal["collection", "folder", "builtin"]
 
 BUILTIN_TITLE = "scikit-image photographs"
+COLLECTION_TITLE = "data collection"
 LISTS = Path(__file__).parent / "lists"
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp"})
 SHRINK = {"FreePhotos": 4}
@@ -75,7 +76,7 @@ class DataHome:
         """A few words for headings and cards; no path, which would name the user's machine."""
         if self.root is None:
             return BUILTIN_TITLE
-        return "data collection" if self.kind == "collection" else f"folder {self.root.name}"
+        return COLLECTION_TITLE if self.kind == "collection" else f"folder {self.root.name}"
 
 
 def locate(data: Path | None) -> DataHome:
@@ -134,7 +135,7 @@ def _collection_set(root: Path, purpose: Purpose) -> ImageSet:
     if lacking:
         return _builtin_set(purpose, f"{BUILTIN_TITLE}, {purpose} list (the collection lacks {', '.join(lacking)})")
     refs = tuple(collection_ref(root, name) for name in names)
-    return ImageSet(f"collection-{purpose}", f"committed {purpose} list", refs)
+    return ImageSet(f"collection-{purpose}", f"{COLLECTION_TITLE}, {purpose} list", refs)
 
 
 def digest(images: ImageSet) -> str:
