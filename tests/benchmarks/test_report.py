@@ -18,6 +18,7 @@ from benchmarks.plots import DARK, LIGHT, PLOTS, spread
 from benchmarks.report import draw, rewrite_report, write_report
 from benchmarks.summary import summarise
 from octopix.errors import ResultError
+from octopix.latency import Latency
 from octopix.results import QuantizeRow, Result, read_result, write_result
 
 Make = Callable[..., Result]
@@ -142,6 +143,29 @@ def test_conditions_and_calibration_are_stated(make_result: Make, tmp_path: Path
     assert "| governor | – |" in (tmp_path / "report.md").read_text(encoding="utf-8")
 
 
+def test_how_the_int8_file_was_trained_stands_apart_from_the_float_weights(make_result: Make, tmp_path: Path) -> None:
+    def trained(row: QuantizeRow) -> QuantizeRow:
+        note = "seed 7, step 9" + ("; QAT 60 steps, best at 48, seed 5" if row.scheme == "int8-qat" else "")
+        return row if row.card is None else dataclasses.replace(row, card=dataclasses.replace(row.card, training=note))
+
+    result = make_result()
+    result = dataclasses.replace(result, rows=tuple(map(trained, result.rows)))  # type: ignore[arg-type]
+    text = html_of(result, tmp_path)
+    assert text.count("Float weights: seed 7, step 9<") == 1
+    assert text.count("int8-qat: QAT 60 steps, best at 48, seed 5<") == 1
+
+
+def test_on_a_noisy_machine_no_speed_is_put_in_front(make_result: Make, tmp_path: Path) -> None:
+    def disturb(row: QuantizeRow) -> QuantizeRow:
+        return row if row.latency is None else dataclasses.replace(row, latency=noisy)
+
+    noisy = Latency((5.0,) * 12, warmup=3, warnings=("busy machine",))
+    result = make_result()
+    assert "<dt>Speed</dt>" in html_of(result, tmp_path)
+    result = dataclasses.replace(result, rows=tuple(map(disturb, result.rows)))  # type: ignore[arg-type]
+    assert "<dt>Speed</dt>" not in html_of(result, tmp_path)
+
+
 def test_names_cannot_break_the_page_or_the_table(make_result: Make, tmp_path: Path) -> None:
     result = make_result(images={"a|b": {"<script>alert(1)</script>.png": 30.0}})
     assert "<script>" not in html_of(result, tmp_path)
@@ -226,7 +250,7 @@ def test_no_label_lies_over_the_dot_of_a_scheme(make_result: Make) -> None:
             return row
         return dataclasses.replace(row, latency=dataclasses.replace(row.latency, samples_ms=(8.5,) * 12), psnr_db=30.0)
 
-    whole = make_result()
+    whole = make_result(schemes=("bicubic", "float32", "int8-qat", "float16", "int8-ptq-mse"))
     result = dataclasses.replace(whole, rows=tuple(map(level, whole.rows)))  # type: ignore[arg-type]
     figure = PLOTS["latency-quality"].draw(summarise(result), result, LIGHT)
     figure.draw_without_rendering()
