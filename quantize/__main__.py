@@ -76,7 +76,12 @@ def _models(options: argparse.Namespace) -> None:
 
         with _progress(screen) as watch:
             made = quantize(options.model, schemes, home=home, out=options.out, quick=options.quick, watch=watch)
-    print(dump_json(_payload(made)) if options.json else _table(made), end="")
+    if options.json:
+        print(dump_json(_payload(made)), end="")
+        return
+    print(_table(made), end="")
+    if options.quick:
+        print("warning: made with --quick, short training and few validation images: not for figures")
 
 
 def _conversion_speed(options: argparse.Namespace) -> None:

@@ -43,6 +43,7 @@ def test_the_table_names_each_scheme_and_the_folder(tmp_path: Path) -> None:
     assert "builtin-validate, protocol y" in done.stdout
     assert done.stdout.splitlines()[2].startswith("float32 ")
     assert str(tmp_path / "espcn_x4") in done.stdout
+    assert "warning: made with --quick" in done.stdout
 
 
 def test_help_needs_no_tensorflow() -> None:
