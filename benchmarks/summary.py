@@ -15,7 +15,11 @@ from octopix.results import QuantizeRow, Result
 
 INT8 = "int8-"
 MAX_SPREAD = 0.25
-"""Standard deviation over mean of a latency above which no speed-up is claimed, whatever its warnings say."""
+"""Standard deviation over mean of a latency above which no speed-up is claimed.
+
+All rows run in turns, so that a common slowness leaves ratios alone: they stayed within 2 % at spreads of 11 to 16 %,
+but read 2.1 to 4.6 for equal graphs at 65 to 140 %, when other programs slowed int8 and float32 unevenly.
+"""
 SAME_PSNR_DB = 0.001
 """Validation PSNR of the float model is one figure for all files made together; other processors may round alike."""
 
@@ -115,7 +119,7 @@ def _no_common_ground(candidates: int, found: Sequence[Quality]) -> str:
 
 
 def _steady(latency: Latency) -> bool:
-    return not latency.warnings and latency.stdev_ms <= MAX_SPREAD * latency.mean_ms
+    return latency.stdev_ms <= MAX_SPREAD * latency.mean_ms
 
 
 def _quick_warnings(rows: Sequence[QuantizeRow]) -> tuple[str, ...]:
@@ -143,7 +147,8 @@ def _warnings(rows: Sequence[QuantizeRow], left_out: Sequence[str]) -> tuple[str
     ]
     found = [f"latency, {warning}" for warning in shared]
     if unsteady:
-        found.append(f"latency unsteady ({', '.join(unsteady)}): no speed-up is claimed")
+        claim = "" if all(_steady(each) for _, each in timed) else ": no speed-up is claimed"
+        found.append(f"latency unsteady ({', '.join(unsteady)}){claim}")
     if not any(row.scheme == FLOAT for row in rows):
         found.append(f"no {FLOAT}.tflite was measured, so there is no drop, no fidelity and no ratio")
     if left_out:
