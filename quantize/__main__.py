@@ -59,6 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     models.add_argument(
         "--out", type=Path, default=Path("artifacts"), help="folder of artifacts (default: %(default)s)"
     )
+    models.add_argument("--weights", type=Path, help="float weights (default: those of the zoo), e.g. imported ones")
     models.add_argument("--quick", action="store_true", help="short training, few images: not for figures")
     models.add_argument("--json", action="store_true", help="JSON on stdout, and nothing else there")
     models.set_defaults(run=_models)
@@ -73,9 +74,11 @@ def _models(options: argparse.Namespace) -> None:
     home = _place(options)
     with native_noise_dropped() as screen:
         from quantize.pipeline import quantize
+        from quantize.workbench import load_subject
 
+        subject = load_subject(options.model, options.weights)
         with _progress(screen) as watch:
-            made = quantize(options.model, schemes, home=home, out=options.out, quick=options.quick, watch=watch)
+            made = quantize(subject, schemes, home=home, out=options.out, quick=options.quick, watch=watch)
     if options.json:
         print(dump_json(_payload(made)), end="")
         return

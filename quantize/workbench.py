@@ -5,6 +5,7 @@ import importlib.metadata
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 import tf_keras
 
@@ -48,17 +49,17 @@ class Subject:
     training: str | None = None
 
 
-def load_subject(name: str) -> Subject:
-    """A model of the zoo with its committed weights.
+def load_subject(name: str, weights: Path | None = None) -> Subject:
+    """A model of the zoo with its committed weights, or with others of its architecture.
 
     Raises:
         ConfigError: unknown name, or no weights yet.
         ModelFileError: damaged weights, or those of another architecture.
     """
     spec = find_model(name)
-    model = spec.build()
-    history = load_weights(model, spec.weights)
-    return Subject(spec, model, weights_sha256(spec.weights), describe_training(history))
+    path, model = weights or spec.weights, spec.build()
+    history = load_weights(model, path)
+    return Subject(spec, model, weights_sha256(path), describe_training(history))
 
 
 @dataclass

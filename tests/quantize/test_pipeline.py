@@ -8,13 +8,14 @@ import pytest
 import skimage.data
 
 from octopix.card import graph_sha256, read_card
-from octopix.errors import DataError, ImageError, ModelFileError, OctopixError
+from octopix.errors import ConfigError, DataError, ImageError, ModelFileError, OctopixError
 from octopix.graph import read_graph
 from octopix.images import Picture
 from octopix.restore import Restorer
 from quantize.pipeline import Artifact, quantize
-from quantize.workbench import Subject, Workbench
+from quantize.workbench import Subject, Workbench, load_subject
 from train.data.sources import FOLDER_PURPOSES, DataHome
+from train.weights import save_weights
 
 SCHEMES = ("int8-ptq-mse", "int8-ptq-minmax", "float16", "dynamic", "int16x8-ptq")
 BUILTIN = DataHome("builtin", None)
@@ -167,3 +168,15 @@ def test_both_ways_of_the_speed_comparison_make_the_same_kind_of_model(subject: 
     ours, stock = convert_ours(subject.model, crops), convert_stock(subject.model, crops)
     check(ours, "int8-ptq")
     assert [each.name for each in read_graph(ours).operators] == [each.name for each in read_graph(stock).operators]
+
+
+def test_other_weights_of_the_architecture_serve(subject: Any, tmp_path: Path) -> None:
+    path, brighter = tmp_path / "mine.safetensors", subject.spec.build()
+    brighter.set_weights([weight * 1.5 for weight in subject.model.get_weights()])
+    save_weights(brighter, path, {"initialisation": "mine"})
+    loaded = load_subject("espcn_x4", path)
+    assert np.array_equal(loaded.model.get_weights()[0], brighter.get_weights()[0])
+    assert loaded.weights_sha256 not in (None, subject.weights_sha256)
+    assert loaded.training == "initialisation mine"
+    with pytest.raises(ConfigError, match=r"float weights at none\.safetensors"):
+        load_subject("espcn_x4", tmp_path / "none.safetensors")
