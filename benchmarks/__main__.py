@@ -6,7 +6,6 @@ python -m benchmarks report --results reports/espcn_x4/results.json
 
 import argparse
 import contextlib
-import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,7 +20,7 @@ from benchmarks.report import PLOT_FOLDER, RESULTS, rewrite_report, write_report
 from benchmarks.suite import Measured, Stage, measure_model
 from benchmarks.summary import quantize_rows, summarise
 from benchmarks.table import console_for, show
-from octopix.errors import OctopixError
+from octopix.exits import exit_code_of
 from octopix.files import dump_json, write_bytes
 from octopix.results import write_result
 from train.data.sources import locate
@@ -33,15 +32,7 @@ USER_ERROR = 2
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code (2 for an error of the user's)."""
     options = _parser().parse_args(arguments)
-    try:
-        COMMANDS[options.command](options)
-    except OctopixError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return USER_ERROR
-    except KeyboardInterrupt:
-        print("interrupted; finished files are whole", file=sys.stderr)
-        return 128 + signal.SIGINT
-    return 0
+    return exit_code_of(lambda: COMMANDS[options.command](options), stopped="interrupted; finished files are whole")
 
 
 def _parser() -> argparse.ArgumentParser:

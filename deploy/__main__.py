@@ -5,7 +5,6 @@ python -m deploy --target local --model artifacts/espcn_x4/int8-qat.tflite [--th
 
 import argparse
 import contextlib
-import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -13,34 +12,30 @@ from pathlib import Path
 
 from deploy.bench import TIMEOUT_S, bench_on
 from deploy.targets import TARGETS
-from octopix.errors import OctopixError
+from octopix.exits import exit_code_of
 from octopix.files import dump_json
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code (2 for an error of the user's)."""
     options = _parser().parse_args(arguments)
-    try:
-        with _folder(options.folder) as folder:
-            measured = bench_on(
-                TARGETS[options.target](folder),
-                options.model,
-                reports=options.reports,
-                options=_bench_options(options),
-                timeout=options.timeout,
-            )
-    except OctopixError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; no result was written", file=sys.stderr)
-        return 128 + signal.SIGINT
+    return exit_code_of(lambda: _deploy(options), stopped="interrupted; no result was written")
+
+
+def _deploy(options: argparse.Namespace) -> None:
+    with _folder(options.folder) as folder:
+        measured = bench_on(
+            TARGETS[options.target](folder),
+            options.model,
+            reports=options.reports,
+            options=_bench_options(options),
+            timeout=options.timeout,
+        )
     if options.json:
         print(dump_json(measured.result.to_json(), ascii_only=True), end="")
     else:
         print(measured.text, end="")
     print(f"result: {measured.path}", file=sys.stderr if options.json else sys.stdout)
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from octopix.errors import OctopixError
+from octopix.exits import exit_code_of
 from octopix.files import dump_json
 from quantize.schemes import known_schemes, parse_schemes
 from train.quiet import native_noise_dropped
@@ -29,15 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code (2 for an error of the user's, 130 for Ctrl-C)."""
     given = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(given if given[:1] == ["conversion-speed"] else ["models", *given])
-    try:
-        options.run(options)
-    except OctopixError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped: files already written are whole", file=sys.stderr)
-        return 130
-    return 0
+    return exit_code_of(lambda: options.run(options), stopped="stopped: files already written are whole")
 
 
 def _parser() -> argparse.ArgumentParser:

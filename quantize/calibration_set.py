@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from octopix.errors import DataError
-from train.data.degradations import network_pair
+from train.data.degradations import read_pair
 from train.data.sources import ImageRef, ImageSet
 from train.models.spec import ModelSpec
 
@@ -73,7 +73,7 @@ def calibration_set(images: ImageSet, spec: ModelSpec, *, count: int = CROPS, si
 
 
 def _network_input(ref: ImageRef, spec: ModelSpec) -> Array:
-    return network_pair(ref.read(), scale=spec.scale, channels=spec.channels)[0]
+    return read_pair(ref, scale=spec.scale, channels=spec.channels)[0]
 
 
 def _cut(image: Array, side: int, count: int) -> list[Array]:

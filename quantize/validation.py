@@ -16,9 +16,9 @@ from octopix.errors import DataError
 from octopix.images import Array, luma_bytes, shave
 from octopix.metrics import psnr
 from octopix.restore import Restorer, plane_bytes
-from train.data.degradations import read_pair
 from train.data.sources import ImageSet
 from train.models.spec import ModelSpec
+from train.pipeline import load_pairs
 
 PROTOCOL = "y"
 
@@ -80,7 +80,7 @@ def validation_on(images: ImageSet, spec: ModelSpec, float_model: bytes) -> Vali
     Raises:
         DataError: no picture counts.
     """
-    pairs = [read_pair(ref, scale=spec.scale, channels=spec.channels) for ref in images.refs]
+    pairs = load_pairs(spec, images)
     outputs = run(float_model, pairs, spec.scale)
     counted = [
         (pair, output) for pair, output in zip(pairs, outputs, strict=True) if _counts(pair[1], output, spec.scale)

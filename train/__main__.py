@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from octopix.errors import ConfigError, OctopixError
+from octopix.errors import ConfigError
+from octopix.exits import exit_code_of
 from train.quiet import native_noise_dropped
 
 if TYPE_CHECKING:
@@ -19,21 +20,14 @@ if TYPE_CHECKING:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; returns the exit code (2 for an error of the user's)."""
+    """Run the command line; returns the exit code (see `octopix.exits`)."""
     given = sys.argv[1:] if arguments is None else arguments
-    importing = given[:1] == ["import"]
-    try:
-        if importing:
-            _import(_import_parser().parse_args(given[1:]))
-        else:
-            _train_or_list(_parser().parse_args(given))
-    except OctopixError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on at the last validation", file=sys.stderr)
-        return 130
-    return 0
+    if given[:1] == ["import"]:
+        run, options = _import, _import_parser().parse_args(given[1:])
+    else:
+        options = _parser().parse_args(given)
+        run = _list if options.list else _train
+    return exit_code_of(lambda: run(options), stopped="stopped; the same command goes on at the last validation")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -73,14 +67,7 @@ def _import(options: argparse.Namespace) -> None:
     print(f"{options.out}: {values:,} values of {options.checkpoint.name}")
 
 
-def _train_or_list(options: argparse.Namespace) -> None:
-    if options.list:
-        _list(as_json=options.json)
-    else:
-        _train(options)
-
-
-def _list(*, as_json: bool) -> None:
+def _list(options: argparse.Namespace) -> None:
     from train.models import MODELS  # TensorFlow, 3 s
 
     rows = [
@@ -96,7 +83,7 @@ def _list(*, as_json: bool) -> None:
         }
         for spec in MODELS.values()
     ]
-    if as_json:
+    if options.json:
         print(json.dumps(rows, indent=2))
         return
     for row in rows:
