@@ -21,6 +21,8 @@ def _super_resolution(title: str, architecture: str, scale: int, channels: Chann
 
 
 _LISTED = (
+    _super_resolution("ESPCN", "espcn", 2, "y", 21_284),
+    _super_resolution("ESPCN", "espcn", 3, "y", 22_729),
     _super_resolution("ESPCN", "espcn", 4, "y", 24_752),
     _super_resolution("LESRCNN", "lesrcnn", 2, "rgb", 626_310),
     _super_resolution("LESRCNN", "lesrcnn", 3, "rgb", 810_950),
