@@ -29,9 +29,9 @@ def batches(pairs: Pairs, *, spec: ModelSpec, recipe: Recipe, stage: Stage, step
 
     Batch number n depends on the recipe's seed and n alone, so the order survives a restart.
     """
-    sampler = PatchSampler(pairs, spec.scale, stage.patch, stage.batch, recipe.seed)
+    sampler = PatchSampler(pairs, spec.network_scale, stage.patch, stage.batch, recipe.seed)
     small = (stage.batch, stage.patch, stage.patch, spec.depth)
-    large = (stage.batch, stage.patch * spec.scale, stage.patch * spec.scale, spec.depth)
+    large = (stage.batch, stage.patch * spec.network_scale, stage.patch * spec.network_scale, spec.depth)
 
     def draw(step: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         lr, hr = tf.numpy_function(lambda s: sampler.draw(int(s)), [step], (tf.uint8, tf.uint8))

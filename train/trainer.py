@@ -83,7 +83,7 @@ class Trainer:
         self._optimizer = tf_keras.optimizers.Adam(recipe.stages[0].learning_rate)
         self._optimizer.build(self._model.trainable_variables)
         self._train = train
-        self._validator = Validator(self._average, validate, scale=spec.scale)
+        self._validator = Validator(self._average, validate, scale=spec.network_scale)
         self._step = tf.Variable(0, dtype=tf.int64)
         self._best = tf.Variable(-math.inf, dtype=tf.float64)
         self._manager = self._checkpoints()
@@ -122,7 +122,7 @@ class Trainer:
             losses.update_state(train_step(lr, hr))
             progress(steps.start + done + 1)
         seconds = time.perf_counter() - began
-        pixels = len(steps) * stage.batch * (stage.patch * self.spec.scale) ** 2
+        pixels = len(steps) * stage.batch * (stage.patch * self.spec.network_scale) ** 2
         self._step.assign(steps.stop)
         return self._close_epoch(float(losses.result()), within + len(steps) - 1, stage, pixels / seconds / 1e6)
 

@@ -19,7 +19,7 @@ class ModelSpec:
     """One network: how it is built and what a user may feed it.
 
     ``build()`` returns a Keras 2 model with one input (1, H, W, C) float32 in [0, 1] and one output
-    (1, H·scale, W·scale, C), not clipped. Luma networks see BT.601 Y / 255 (studio swing, 16/255..235/255).
+    (1, H·network_scale, W·network_scale, C), not clipped. Luma networks see BT.601 Y / 255 (studio swing, 16/255..235/255).
     """
 
     name: str
@@ -31,16 +31,31 @@ class ModelSpec:
     parameters: int
     """Values of all weights, constants such as a mean shift included."""
     build: "Callable[[], tf_keras.Model]"
+    degradation: str = "bicubic"
+    """What the network undoes: a name in `train.data.degradations.DEGRADATIONS`."""
+    lists: str = "collection"
+    """Which committed lists of a data collection it trains, validates and calibrates on."""
+    enlarged: bool = False
+    """The network is 1:1 and meets its input already enlarged ``scale`` times by MATLAB's bicubic."""
+    family: str | None = None
+    """Models of one family share recipe, run and weights file; None is a family of one."""
+    slim: "Callable[[], tf_keras.Model] | None" = None
+    """Builds the same architecture with few channels, for tests of what does not depend on width."""
+
+    @property
+    def network_scale(self) -> int:
+        """Output over input of the network itself."""
+        return 1 if self.enlarged else self.scale
 
     @property
     def recipe(self) -> Path:
         """The committed recipe."""
-        return RECIPES / f"{self.name}.yaml"
+        return RECIPES / f"{self.family or self.name}.yaml"
 
     @property
     def weights(self) -> Path:
         """The committed float weights (present once trained)."""
-        return WEIGHTS / f"{self.name}.safetensors"
+        return WEIGHTS / f"{self.family or self.name}.safetensors"
 
     @property
     def depth(self) -> int:
