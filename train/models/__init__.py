@@ -21,12 +21,16 @@ def _super_resolution(title: str, architecture: str, scale: int, channels: Chann
 
 
 _LISTED = (
+    _super_resolution("ABPN", "abpn", 2, "rgb", 33_464),
+    _super_resolution("ABPN", "abpn", 3, "rgb", 42_539),
+    _super_resolution("ABPN", "abpn", 4, "rgb", 62_048),
     _super_resolution("ESPCN", "espcn", 2, "y", 21_284),
     _super_resolution("ESPCN", "espcn", 3, "y", 22_729),
     _super_resolution("ESPCN", "espcn", 4, "y", 24_752),
     _super_resolution("LESRCNN", "lesrcnn", 2, "rgb", 626_310),
     _super_resolution("LESRCNN", "lesrcnn", 3, "rgb", 810_950),
     _super_resolution("LESRCNN", "lesrcnn", 4, "rgb", 774_022),
+    _super_resolution("OctoNet", "octonet", 2, "rgb", 50_604),
 )
 
 MODELS: dict[str, ModelSpec] = {spec.name: spec for spec in _LISTED}

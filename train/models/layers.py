@@ -53,3 +53,24 @@ class MeanShift(tf_keras.layers.Layer):
     def get_config(self) -> dict[str, Any]:
         """Configuration for saving."""
         return {**super().get_config(), "mean": self.mean}
+
+
+def enlarged_on_anchor(image: tf.Tensor, residual: tf.Tensor, scale: int) -> tf.Tensor:
+    """Sub-pixel shuffle of ``residual`` plus the anchor, which is each input pixel repeated ``scale``² times.
+
+    The anchor is nearest-neighbour enlargement, written before the shuffle as concatenations of the image with itself:
+    they copy bytes, so int8 loses nothing on that way. Two of ``scale`` parts each rather than one of ``scale``²:
+    XNNPACK takes at most five.
+
+    Args:
+        image: (B, H, W, C), in [0, 1].
+        residual: (B, H, W, C·scale²).
+
+    Returns:
+        (B, H·scale, W·scale, C), computed in float32 under every policy: bfloat16 would round the image.
+    """
+    layers = tf_keras.layers
+    row = layers.Concatenate(name="anchor_row", dtype="float32")([image] * scale)
+    anchor = layers.Concatenate(name="anchor", dtype="float32")([row] * scale)
+    total = layers.Add(name="anchored", dtype="float32")([anchor, residual])
+    return DepthToSpace(scale, name="shuffle", dtype="float32")(total)
