@@ -15,14 +15,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from benchmarks.artifacts import FLOAT, Artifact, find_artifacts
 from benchmarks.crops import choose, write_crops
-from benchmarks.protocols import PROTOCOLS, Protocol
 from benchmarks.report import PLOT_FOLDER, RESULTS, rewrite_report, write_report
 from benchmarks.suite import Measured, Stage, measure_model
 from benchmarks.summary import quantize_rows, summarise
 from benchmarks.table import console_for, show
 from octopix.exits import exit_code_of
 from octopix.files import dump_json, write_bytes
+from octopix.protocols import PROTOCOLS
 from octopix.results import write_result
+from train.data.degradations import find_degradation
 from train.data.sources import locate
 from train.data.test_sets import test_sets
 
@@ -43,7 +44,11 @@ def _parser() -> argparse.ArgumentParser:
     table.add_argument("--artifacts", type=Path, default=Path("artifacts"), help="default: %(default)s")
     table.add_argument("--data", type=Path, help="folder of images (default: $OCTOPIX_DATA, else built-in photographs)")
     table.add_argument("--reports", type=Path, default=Path("reports"), help="default: %(default)s")
-    table.add_argument("--protocol", choices=PROTOCOLS, default="y", help="how figures are made (default: %(default)s)")
+    table.add_argument(
+        "--protocol",
+        choices=PROTOCOLS,
+        help="default: that of published figures",
+    )
     table.add_argument("--quick", action="store_true", help="few images and short timing: not for figures")
     table.add_argument("--json", action="store_true", help="the result as JSON on stdout, and nothing else there")
     report = commands.add_parser("report", help="make the report again from a results.json and the crops beside it")
@@ -53,8 +58,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _table(options: argparse.Namespace) -> None:
     artifacts = find_artifacts(options.artifacts, options.model)
-    sets = test_sets(locate(options.data))
-    protocol = PROTOCOLS[options.protocol]
+    degradation = find_degradation(artifacts[0].card.degradation)
+    sets = test_sets(locate(options.data), degradation=degradation.name)
+    protocol = PROTOCOLS[options.protocol or degradation.protocol]
     folder = options.reports / options.model
     for place in (folder, folder / PLOT_FOLDER):
         _probe(place)
@@ -62,7 +68,7 @@ def _table(options: argparse.Namespace) -> None:
         measured = measure_model(artifacts, sets, protocol, quick=options.quick, stage=stage)
         advance = stage("report", 2)
         write_result(folder / RESULTS, measured.result)
-        _crops(measured, artifacts, protocol, folder / PLOT_FOLDER)
+        _crops(measured, artifacts, folder / PLOT_FOLDER)
         advance()
         written = write_report(measured.result, folder)
         advance()
@@ -81,12 +87,12 @@ def _probe(folder: Path) -> None:
     probe.unlink()
 
 
-def _crops(measured: Measured, artifacts: Sequence[Artifact], protocol: Protocol, folder: Path) -> None:
+def _crops(measured: Measured, artifacts: Sequence[Artifact], folder: Path) -> None:
     by_scheme = {artifact.card.scheme: artifact for artifact in artifacts}
     pick = summarise(measured.result).pick
     scheme = pick.row.scheme if pick is not None and FLOAT in by_scheme else None
     choices = choose(quantize_rows(measured.result), measured.sets, scheme) if scheme else ()
-    write_crops(folder, choices, by_scheme, scheme or FLOAT, protocol)
+    write_crops(folder, choices, by_scheme, scheme or FLOAT)
 
 
 def _report(options: argparse.Namespace) -> None:

@@ -8,16 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.artifacts import FLOAT, Artifact
-from benchmarks.protocols import Protocol
-from benchmarks.quality import BICUBIC
+from benchmarks.quality import baseline
 from benchmarks.suite import rows_by_set
 from octopix.files import write_json
 from octopix.images import Array, Picture, luma_bytes, write_picture
 from octopix.records import from_json
-from octopix.resize import bicubic
 from octopix.restore import Restorer
 from octopix.results import QuantizeRow
-from train.data.sources import ImageRef, ImageSet
+from train.data.degradations import PairRef, PairSet
 
 SIDE = 96
 COUNT = 4
@@ -31,7 +29,7 @@ class Choice:
     """An image to show."""
 
     image_set: str
-    ref: ImageRef
+    ref: PairRef
     drop_db: float
 
 
@@ -61,7 +59,7 @@ class CropList:
     crops: tuple[Crop, ...]
 
 
-def choose(rows: Sequence[QuantizeRow], sets: Sequence[ImageSet], scheme: str) -> tuple[Choice, ...]:
+def choose(rows: Sequence[QuantizeRow], sets: Sequence[PairSet], scheme: str) -> tuple[Choice, ...]:
     """From every set, images between the largest and the smallest drop of ``scheme``, evenly spaced by rank.
 
     Two of each set, or more where there are few sets, so that neither the best nor the worst stands alone.
@@ -72,7 +70,7 @@ def choose(rows: Sequence[QuantizeRow], sets: Sequence[ImageSet], scheme: str) -
     return tuple(choice for choices in ranked for choice in _spaced(choices, each))
 
 
-def _ranked(images: ImageSet, rows: Sequence[QuantizeRow], scheme: str) -> list[Choice]:
+def _ranked(images: PairSet, rows: Sequence[QuantizeRow], scheme: str) -> list[Choice]:
     by_scheme = {row.scheme: row.psnr_per_image for row in rows}
     found = []
     for ref in images.refs:
@@ -88,7 +86,7 @@ def _spaced(choices: Sequence[Choice], count: int) -> list[Choice]:
 
 
 def write_crops(
-    folder: Path, choices: Sequence[Choice], artifacts: Mapping[str, Artifact], scheme: str, protocol: Protocol
+    folder: Path, choices: Sequence[Choice], artifacts: Mapping[str, Artifact], scheme: str
 ) -> tuple[Crop, ...]:
     """Cut and write the tiles and their list into ``folder``.
 
@@ -97,13 +95,12 @@ def write_crops(
         choices: which images; none leaves an empty list, so that no older crops are taken for these.
         artifacts: scheme -> artifact; ``FLOAT`` and ``scheme`` are run.
         scheme: the int8 scheme to show.
-        protocol: how the ground truth is degraded.
     """
     crops = []
     if choices:
         restorers = {name: Restorer(artifacts[name].path) for name in (FLOAT, scheme)}
         for place, choice in enumerate(choices, start=1):
-            pictures = _pictures(choice.ref, restorers, protocol)
+            pictures = _pictures(choice.ref, restorers)
             crops.append(_write_crop(folder, place, choice, scheme, pictures))
     write_json(folder / "crops.json", dataclasses.asdict(CropList(tuple(crops))))
     _remove_older(folder, crops)  # last: a list must never name tiles that are gone
@@ -127,12 +124,13 @@ def crops_of(raw: object) -> tuple[Crop, ...]:
     return from_json(CropList, raw, where="crops.json").crops
 
 
-def _pictures(ref: ImageRef, restorers: Mapping[str, Restorer], protocol: Protocol) -> dict[str, Array]:
+def _pictures(ref: PairRef, restorers: Mapping[str, Restorer]) -> dict[str, Array]:
     """Whole pictures, uint8 RGB or grey, in the order they are shown."""
     scale = next(iter(restorers.values())).card.scale
-    degraded, truth = protocol.degrade(ref.read(), scale)
+    degraded, truth = ref.read()
     restored = {name: restorer.restore(Picture(degraded)).pixels for name, restorer in restorers.items()}
-    return {BICUBIC: bicubic(degraded, scale=scale), **restored, TRUTH: truth}
+    name, plain = baseline(degraded, scale)
+    return {name: plain, **restored, TRUTH: truth}
 
 
 def _write_crop(folder: Path, place: int, choice: Choice, scheme: str, pictures: Mapping[str, Array]) -> Crop:

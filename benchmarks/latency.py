@@ -9,8 +9,7 @@ from octopix.latency import Latency, measure_alternating
 from octopix.resize import bicubic
 from octopix.restore import Restorer
 from octopix.runtime import RunFacts
-from train.data.degradations import as_channels
-from train.data.sources import ImageRef
+from train.data.degradations import PairRef, as_channels
 
 THREADS = 1
 RUNS, SECONDS = 40, 1.0
@@ -25,7 +24,7 @@ class Timing:
     facts: RunFacts
 
 
-def time_all(artifacts: Sequence[Artifact], picture: ImageRef, *, quick: bool) -> Mapping[str, Timing]:
+def time_all(artifacts: Sequence[Artifact], picture: PairRef, *, quick: bool) -> Mapping[str, Timing]:
     """Scheme -> timing of the bare network at 1 × ``SIDE`` × ``SIDE`` × C.
 
     Input and output conversions are outside the timed call. The artifacts take turns (A B C A B C …), so that what
@@ -36,7 +35,7 @@ def time_all(artifacts: Sequence[Artifact], picture: ImageRef, *, quick: bool) -
         picture: what the networks see, shrunk or enlarged to the timed size.
         quick: fewer samples.
     """
-    seen = bicubic(as_channels(picture.read(), artifacts[0].card.channels), size=(SIDE, SIDE))
+    seen = bicubic(as_channels(picture.read()[1], artifacts[0].card.channels), size=(SIDE, SIDE))
     restorers = {artifact.card.scheme: Restorer(artifact.path, threads=THREADS) for artifact in artifacts}
     for restorer in restorers.values():
         restorer.run_plane(seen)  # places the input, and was the first call

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from benchmarks.artifacts import FLOAT
 from benchmarks.columns import FILES, MAIN, NONE, PER_SET, SCHEME, Column, fixed, shape_text, times
 from benchmarks.crops import Crop
-from benchmarks.protocols import PROTOCOLS
+from benchmarks.quality import INPUT
 from benchmarks.suite import listed, rows_by_set
 from benchmarks.summary import INT8, Pick, Summary, caption, heading, quantize_rows, summarise, verdict
 from octopix.conditions import Conditions
+from octopix.protocols import PROTOCOLS
 from octopix.results import QuantizeRow, Result
 from octopix.runtime import RunFacts
 
@@ -110,12 +111,13 @@ def crop_caption(crop: Crop) -> str:
 
 def _reasons(summary: Summary) -> tuple[str, ...]:
     found = []
-    pick, reference, plain = summary.pick, summary.float_row, summary.bicubic
+    pick, reference, plain = summary.pick, summary.float_row, summary.baseline
     if reference is not None and plain is not None:
         gain = reference.psnr_db - plain.psnr_db
+        without = "its input" if plain.scheme == INPUT else "bicubic upscaling"
         found.append(
             f"float32 reaches {fixed(reference.psnr_db, 2)} dB, "
-            f"{fixed(abs(gain), 2)} dB {'more' if gain >= 0 else 'less'} than bicubic upscaling."
+            f"{fixed(abs(gain), 2)} dB {'more' if gain >= 0 else 'less'} than {without}."
         )
     if pick is not None:
         found.append(_chosen(pick, summary))
@@ -236,7 +238,7 @@ def _origins(summary: Summary) -> tuple[tuple[str, str], ...]:
 
 
 def _images(summary: Summary, title: str, rows: Sequence[QuantizeRow]) -> Images:
-    """PSNR of every image: bicubic, float32 and the pick."""
+    """PSNR of every image: the baseline, float32 and the pick."""
     pick = summary.pick.row.scheme if summary.pick is not None else None
     shown = [row for row in rows if row.card is None or row.scheme in (FLOAT, pick)]
     names = tuple(rows[0].psnr_per_image)

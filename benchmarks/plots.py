@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 
 from benchmarks.artifacts import FLOAT
 from benchmarks.columns import fixed
-from benchmarks.quality import BICUBIC
 from benchmarks.suite import rows_by_set
 from benchmarks.summary import INT8, Summary, quantize_rows
 from octopix.results import QuantizeRow, Result
@@ -129,12 +128,14 @@ def _per_image(summary: Summary, result: Result, theme: Theme) -> Figure:
     """Above: PSNR of every image, sorted by float32's; below: what int8 loses on it."""
     assert summary.pick is not None  # `fits` said so
     scheme = summary.pick.row.scheme
-    reference, int8, plain = (_values(result, name) for name in (FLOAT, scheme, BICUBIC))
+    assert summary.baseline is not None  # every result has its row
+    baseline = summary.baseline.scheme
+    reference, int8, plain = (_values(result, name) for name in (FLOAT, scheme, baseline))
     order = np.argsort(reference)
     figure, (above, below) = _figure(theme, 5.9, rows=2)
     x = np.arange(len(order)) + 1
     size = float(np.clip(140 / len(order), 2.2, 7))
-    above.plot(x, plain[order], ".", color=theme.muted, ms=size, label=BICUBIC)
+    above.plot(x, plain[order], ".", color=theme.muted, ms=size, label=baseline)
     above.plot(x, reference[order], "o", color=theme.reference, ms=size + 1, mfc="none", mew=1, label=FLOAT)
     above.plot(x, int8[order], ".", color=theme.int8, ms=size, label=scheme)
     above.legend(loc="upper left", frameon=False, labelcolor=theme.ink, fontsize=10, handletextpad=0.3)

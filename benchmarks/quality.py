@@ -12,18 +12,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from benchmarks.artifacts import FLOAT, Artifact
-from benchmarks.protocols import Protocol
 from octopix.errors import DataError
 from octopix.images import Array
 from octopix.latency import available_cores
 from octopix.metrics import SSIM_WINDOW, psnr, ssim
+from octopix.protocols import Protocol
 from octopix.resize import bicubic
 from octopix.restore import Restorer, plane_bytes
-from train.data.degradations import as_channels
-from train.data.sources import ImageRef, ImageSet
+from train.data.degradations import PairRef, PairSet, as_channels
 
-BICUBIC = "bicubic"
-"""Scheme of the row that is no network: the input upscaled by MATLAB's bicubic."""
+BICUBIC, INPUT = "bicubic", "input"
+BASELINES = (BICUBIC, INPUT)
+"""Schemes of the row that is no network: the input upscaled by MATLAB's bicubic, or as it is at scale 1."""
 MAX_WORKERS = 4
 """Every worker holds one interpreter per artifact and one image at a time; more cost memory and save little."""
 
@@ -58,7 +58,7 @@ class Views:
 
     truth: Array
     outputs: Mapping[str, Array]
-    """Scheme -> picture; ``BICUBIC`` is among them."""
+    """Scheme -> picture; the baseline is among them."""
 
 
 class Evaluator:
@@ -69,19 +69,20 @@ class Evaluator:
         self._card = artifacts[0].card
         self._restorers = {artifact.card.scheme: Restorer(artifact.path) for artifact in artifacts}
 
-    def views(self, ref: ImageRef) -> Views:
-        """Degrade the image and restore it by every artifact."""
+    def views(self, ref: PairRef) -> Views:
+        """Restore the picture by every artifact."""
         channels, scale = self._card.channels, self._card.scale
-        degraded, truth = self._protocol.degrade(ref.read(), scale)
+        degraded, truth = ref.read()
         self._check_size(ref, truth)
         network_input = as_channels(degraded, channels)
-        outputs = {BICUBIC: as_channels(bicubic(degraded, scale=scale), channels)}
+        name, plain = baseline(degraded, scale)
+        outputs = {name: as_channels(plain, channels)}
         for scheme, restorer in self._restorers.items():
             outputs[scheme] = plane_bytes(restorer.run_plane(network_input))
         return Views(truth=as_channels(truth, channels), outputs=outputs)
 
-    def scores(self, ref: ImageRef) -> Mapping[str, Score]:
-        """Figures of every artifact, and of bicubic, on one image."""
+    def scores(self, ref: PairRef) -> Mapping[str, Score]:
+        """Figures of every artifact, and of the baseline, on one image."""
         views, scale = self.views(ref), self._card.scale
         truth = self._protocol.compared(views.truth, scale)
         planes = {scheme: self._protocol.compared(output, scale) for scheme, output in views.outputs.items()}
@@ -90,12 +91,12 @@ class Evaluator:
             scheme: Score(
                 psnr_db=psnr(truth, plane),
                 ssim=ssim(truth, plane),
-                fidelity_db=None if reference is None or scheme == BICUBIC else psnr(reference, plane),
+                fidelity_db=None if reference is None or scheme in BASELINES else psnr(reference, plane),
             )
             for scheme, plane in planes.items()
         }
 
-    def _check_size(self, ref: ImageRef, truth: Array) -> None:
+    def _check_size(self, ref: PairRef, truth: Array) -> None:
         least = SSIM_WINDOW + 2 * self._protocol.border(self._card.scale)
         if min(truth.shape[:2]) < least:
             raise DataError(
@@ -105,14 +106,19 @@ class Evaluator:
             )
 
 
+def baseline(degraded: Array, scale: int) -> tuple[str, Array]:
+    """Scheme and picture of doing without a network, uint8 like ``degraded``."""
+    return (INPUT, degraded) if scale == 1 else (BICUBIC, bicubic(degraded, scale=scale))
+
+
 def evaluate(
-    artifacts: Sequence[Artifact], images: ImageSet, protocol: Protocol, *, advance: Callable[[], None]
+    artifacts: Sequence[Artifact], images: PairSet, protocol: Protocol, *, advance: Callable[[], None]
 ) -> Scores:
-    """Scores of every artifact, and of bicubic, on every image of a set.
+    """Scores of every artifact, and of the baseline, on every image of a set.
 
     Args:
         artifacts: of one model.
-        images: the test set.
+        images: the test set, degraded.
         protocol: how pictures become figures.
         advance: called after each image, from the calling thread.
 
@@ -125,7 +131,7 @@ def evaluate(
     for _ in range(workers):
         free.put(Evaluator(artifacts, protocol))
 
-    def score(ref: ImageRef) -> Mapping[str, Score]:
+    def score(ref: PairRef) -> Mapping[str, Score]:
         evaluator = free.get()
         try:
             return evaluator.scores(ref)
@@ -142,7 +148,7 @@ def evaluate(
 
 
 def _results(
-    pool: ThreadPoolExecutor, score: Callable[[ImageRef], Mapping[str, Score]], refs: Sequence[ImageRef]
+    pool: ThreadPoolExecutor, score: Callable[[PairRef], Mapping[str, Score]], refs: Sequence[PairRef]
 ) -> Iterator[Mapping[str, Score]]:
     """Results in order; after an error, images that wait are not begun."""
     waiting = [pool.submit(score, ref) for ref in refs]

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 
 from benchmarks.artifacts import FLOAT, Artifact
 from benchmarks.latency import Timing, time_all
-from benchmarks.protocols import Protocol
-from benchmarks.quality import BICUBIC, Scores, counted_images, evaluate, mean_fidelity, mean_score
+from benchmarks.quality import BASELINES, Scores, counted_images, evaluate, mean_fidelity, mean_score
 from octopix.complexity import FLOPS_PER_MAC
 from octopix.conditions import read_conditions
 from octopix.errors import DataError
+from octopix.protocols import Protocol
 from octopix.results import QuantizeRow, Result
+from train.data.degradations import PairSet, degraded
 from train.data.sources import ImageSet
 
 FLOPS_CONVENTION = "2*MAC"
@@ -30,10 +31,10 @@ Stage = Callable[[str, int], Callable[[], None]]
 
 @dataclass(frozen=True)
 class Measured:
-    """A result and what the report needs besides: the images, to cut crops from."""
+    """A result and what the report needs besides: the pairs, to cut crops from."""
 
     result: Result
-    sets: tuple[ImageSet, ...]
+    sets: tuple[PairSet, ...]
 
 
 def measure_model(
@@ -59,7 +60,10 @@ def measure_model(
             do="add one to the folder, or leave DATA= and OCTOPIX_DATA out to test on the built-in photographs",
         )
     conditions = read_conditions()
-    used = tuple(_first_images(images) if quick else images for images in sets)
+    card = artifacts[0].card
+    used = tuple(
+        degraded(_first_images(images) if quick else images, card.degradation, scale=card.scale) for images in sets
+    )
     advance = stage("latency", 1)
     timings = time_all(artifacts, used[0].refs[0], quick=quick)
     advance()
@@ -77,7 +81,7 @@ def _first_images(images: ImageSet) -> ImageSet:
 
 def _set_rows(
     artifacts: Sequence[Artifact],
-    images: ImageSet,
+    images: PairSet,
     protocol: Protocol,
     scores: Scores,
     timings: Mapping[str, Timing],
@@ -97,13 +101,14 @@ def _set_rows(
             ssim=mean.ssim,
             shape=first.shape,
             flops_convention=FLOPS_CONVENTION,
-            drop_db=None if reference is None or scheme == BICUBIC else reference - mean.psnr_db,
+            drop_db=None if reference is None or scheme in BASELINES else reference - mean.psnr_db,
             fidelity_db=mean.fidelity_db,
             psnr_per_image={name: score.psnr_db if name in counted else None for name, score in scores[scheme].items()},
             ssim_per_image={name: score.ssim for name, score in scores[scheme].items()},
         )
 
-    return [row(BICUBIC), *(_with_file(row(artifact.card.scheme), artifact, timings) for artifact in artifacts)]
+    plain = [row(scheme) for scheme in BASELINES if scheme in scores]
+    return [*plain, *(_with_file(row(artifact.card.scheme), artifact, timings) for artifact in artifacts)]
 
 
 def _with_file(row: QuantizeRow, artifact: Artifact, timings: Mapping[str, Timing]) -> QuantizeRow:

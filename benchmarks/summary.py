@@ -7,7 +7,7 @@ from typing import Literal
 
 from benchmarks.artifacts import FLOAT
 from benchmarks.columns import fixed, shape_text
-from benchmarks.quality import BICUBIC
+from benchmarks.quality import BASELINES
 from benchmarks.suite import QUICK, mean_rows, rows_by_set
 from octopix.card import Quality
 from octopix.latency import Latency
@@ -64,9 +64,9 @@ class Summary:
         return self.row(FLOAT)
 
     @property
-    def bicubic(self) -> QuantizeRow | None:
+    def baseline(self) -> QuantizeRow | None:
         """What a phone does without a network."""
-        return self.row(BICUBIC)
+        return next((row for row in self.rows if row.scheme in BASELINES), None)
 
 
 def summarise(result: Result) -> Summary:

@@ -77,6 +77,10 @@ class ModelCard:
     receptive_field: int
     """Input pixels, in one dimension, that one output pixel depends on."""
     value_range: tuple[float, float] = (0.0, 1.0)
+    degradation: str = "bicubic"
+    """What the network undoes, by its name in `train.data.degradations`."""
+    enlarged: bool = False
+    """The network is 1:1: whoever runs it first enlarges the picture ``scale`` times by MATLAB's bicubic."""
     corrections: tuple[str, ...] = ()
     calibration: Calibration | None = None
     validation: Quality | None = None

@@ -7,6 +7,7 @@
 - 16-bit pictures stay 16-bit through networks with float input and output. Integer networks see them rounded to
   8 bits, and their 8-bit result is widened (×257), so that the file format stays what it was.
 - Alpha never meets the network: it is upscaled bicubically.
+- Networks that work at the size of their output (card: ``enlarged``) get the picture enlarged bicubically.
 - Sides that are no multiple of the card's ``multiple_of`` are padded by repeating the edge, and the result is cropped.
 """
 
@@ -79,16 +80,17 @@ class Restorer:
                 got=f"shape {plane.shape}",
                 do="give the channels last",
             )
-        padded = _pad(plane, self.card.multiple_of)
+        seen, scale = self._network_input(plane)
+        padded = _pad(seen, self.card.multiple_of)
         result = self.session.invoke(_encode(padded, self.session)[np.newaxis])[0]
-        height, width = (side * self.card.scale for side in padded.shape[:2])
+        height, width = (side * scale for side in padded.shape[:2])
         if result.shape != (height, width, channels):
             raise ModelFileError(
                 expected=f"an output of {(height, width, channels)}, as the card's scale {self.card.scale} says",
                 got=f"{result.shape}",
                 do="write the model again with `make quantize`",
             )
-        height, width = (side * self.card.scale for side in plane.shape[:2])
+        height, width = (side * scale for side in seen.shape[:2])
         return _decode(result[:height, :width], self.session)
 
     def _restore_pixels(self, pixels: Array) -> Array:
@@ -108,6 +110,10 @@ class Restorer:
         # Clipping Y first gives float networks what saturation gives integer ones.
         planes = [np.clip(restored, 0, 1), self._enlarge(ycbcr[..., 1:])]
         return _to_depth(ycbcr_to_rgb(np.concatenate(planes, axis=2)), rgb.dtype)
+
+    def _network_input(self, plane: Array) -> tuple[Array, int]:
+        """What the network itself sees of a plane, and its own scale."""
+        return (self._enlarge(plane), 1) if self.card.enlarged else (plane, self.card.scale)
 
     def _enlarge(self, image: Array) -> Array:
         return image if self.card.scale == 1 else bicubic(image, scale=self.card.scale)

@@ -1,5 +1,6 @@
 """The images that activation ranges are read from: crops of network inputs, chosen by rule from a committed list."""
 
+import dataclasses
 import hashlib
 import math
 from collections.abc import Iterator, Sequence
@@ -11,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from octopix.errors import DataError
-from train.data.degradations import read_pair
-from train.data.sources import ImageRef, ImageSet
+from train.data.sources import ImageSet
 from train.models.spec import ModelSpec
+from train.pipeline import load_pairs
 
 Array = npt.NDArray[Any]
 Item = TypeVar("Item")
@@ -59,8 +60,8 @@ def calibration_set(images: ImageSet, spec: ModelSpec, *, count: int = CROPS, si
     refs = _spread(images.refs, count)
     if not refs:
         raise DataError(expected=f"calibration images in {images.title}", got="none", do="correct DATA=")
-    each = math.ceil(count / len(refs))
-    fresh = [crop for ref in refs for crop in _cut(_network_input(ref, spec), side, each)]
+    each, chosen = math.ceil(count / len(refs)), dataclasses.replace(images, refs=tuple(refs))
+    fresh = [crop for seen, _ in load_pairs(spec, chosen) for crop in _cut(seen, side, each)]
     detailed = [crop for crop in fresh if crop.min() < crop.max()]
     if not detailed:
         raise DataError(
@@ -70,10 +71,6 @@ def calibration_set(images: ImageSet, spec: ModelSpec, *, count: int = CROPS, si
         )
     turned = (_turn(crop, turn) for turn in range(TURNS) for crop in detailed)
     return CalibrationSet(tuple(np.ascontiguousarray(crop)[None] for crop in islice(turned, count)), images.name)
-
-
-def _network_input(ref: ImageRef, spec: ModelSpec) -> Array:
-    return read_pair(ref, scale=spec.scale, channels=spec.channels)[0]
 
 
 def _cut(image: Array, side: int, count: int) -> list[Array]:

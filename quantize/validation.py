@@ -1,7 +1,7 @@
 """What a scheme costs in dB on the validation list: the figure in the card, and what choices are made by.
 
-Protocol ``y``: network input is LR luma rounded to 8 bits; the output is rounded to 8 bits, shaved by the scale and
-compared with the luma of the ground truth. Test images are never opened here.
+By the protocol of the model's degradation (`octopix.protocols`); inputs and outputs are rounded to 8 bits. Test images
+are never opened here.
 """
 
 import math
@@ -13,14 +13,14 @@ import numpy as np
 
 from octopix.card import Quality
 from octopix.errors import DataError
-from octopix.images import Array, luma_bytes, shave
+from octopix.images import Array
 from octopix.metrics import psnr
+from octopix.protocols import PROTOCOLS, Protocol
 from octopix.restore import Restorer, plane_bytes
+from train.data.degradations import find_degradation
 from train.data.sources import ImageSet
 from train.models.spec import ModelSpec
-from train.pipeline import load_pairs
-
-PROTOCOL = "y"
+from train.pipeline import load_pictures
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,11 @@ class Validation:
 
     image_set: str
     scale: int
+    protocol: Protocol
     pairs: tuple[tuple[Array, Array], ...]
-    """(input, ground truth), uint8 (h, w, C) in the network's channels; only the pictures that count."""
+    """(picture to restore, ground truth), uint8 (h, w, C) in the network's channels; only the pictures that count."""
     float_outputs: tuple[Array, ...]
-    """uint8 (H, W) luma, shaved."""
+    """The planes that are compared, uint8."""
 
     @property
     def psnr_float(self) -> float:
@@ -45,7 +46,7 @@ class Validation:
         Raises:
             DataError: an output equals its ground truth, though the float model's did not.
         """
-        truths = (_comparable(truth, self.scale) for _, truth in self.pairs)
+        truths = (self.protocol.compared(truth, self.scale) for _, truth in self.pairs)
         mean = statistics.fmean(psnr(truth, output) for truth, output in zip(truths, outputs, strict=True))
         if math.isinf(mean):
             raise _no_detail(self.image_set)
@@ -53,13 +54,13 @@ class Validation:
 
     def quality(self, model: bytes, *, watch: Callable[[int], None] | None = None) -> Quality:
         """PSNR, drop and fidelity of a model with a card."""
-        outputs = run(model, self.pairs, self.scale, watch=watch)
+        outputs = run(model, self.pairs, self.protocol, watch=watch)
         decibels = [psnr(theirs, ours) for ours, theirs in zip(outputs, self.float_outputs, strict=True)]
         differing = [value for value in decibels if math.isfinite(value)]
         return Quality(
             image_set=self.image_set,
             images=len(self.pairs),
-            protocol=PROTOCOL,
+            protocol=self.protocol.name,
             psnr_float=self.psnr_float,
             psnr=self.psnr(outputs),
             fidelity=statistics.fmean(differing) if differing else None,
@@ -80,38 +81,44 @@ def validation_on(images: ImageSet, spec: ModelSpec, float_model: bytes) -> Vali
     Raises:
         DataError: no picture counts.
     """
-    pairs = load_pairs(spec, images)
-    outputs = run(float_model, pairs, spec.scale)
+    protocol = PROTOCOLS[find_degradation(spec.degradation).protocol]
+    pairs = load_pictures(spec, images)
+    outputs = run(float_model, pairs, protocol)
     counted = [
-        (pair, output) for pair, output in zip(pairs, outputs, strict=True) if _counts(pair[1], output, spec.scale)
+        (pair, output)
+        for pair, output in zip(pairs, outputs, strict=True)
+        if _counts(protocol.compared(pair[1], spec.scale), output)
     ]
     if not counted:
         raise _no_detail(images.name)
     return Validation(
-        images.name, spec.scale, tuple(pair for pair, _ in counted), tuple(output for _, output in counted)
+        image_set=images.name,
+        scale=spec.scale,
+        protocol=protocol,
+        pairs=tuple(pair for pair, _ in counted),
+        float_outputs=tuple(output for _, output in counted),
     )
 
 
 def run(
-    model: bytes, pairs: Sequence[tuple[Array, Array]], scale: int, *, watch: Callable[[int], None] | None = None
+    model: bytes,
+    pairs: Sequence[tuple[Array, Array]],
+    protocol: Protocol,
+    *,
+    watch: Callable[[int], None] | None = None,
 ) -> list[Array]:
-    """Outputs as they are compared: uint8 luma (H, W), shaved by the scale."""
+    """Outputs as they are compared: the planes of the protocol, uint8, borders shaved."""
     restorer = Restorer(model, threads=1)
     outputs = []
     for done, (image, _) in enumerate(pairs, start=1):
-        outputs.append(_comparable(plane_bytes(restorer.run_plane(image)), scale))
+        outputs.append(protocol.compared(plane_bytes(restorer.run_plane(image)), restorer.card.scale))
         if watch is not None:
             watch(done)
     return outputs
 
 
-def _comparable(image: Array, scale: int) -> Array:
-    return shave(luma_bytes(image), scale)
-
-
-def _counts(truth: Array, float_output: Array, scale: int) -> bool:
+def _counts(wanted: Array, float_output: Array) -> bool:
     """Whether there is detail to restore, and the float model's PSNR is finite."""
-    wanted = _comparable(truth, scale)
     return bool(wanted.min() < wanted.max()) and not np.array_equal(wanted, float_output)
 
 

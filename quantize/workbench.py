@@ -24,7 +24,7 @@ from quantize.schemes import Scheme, parse_scheme
 from quantize.statistics import TensorStatistics, collect
 from quantize.validation import Validation, validation_on
 from train.data.patches import PatchSampler
-from train.data.sources import DataHome, ImageSet, images_for
+from train.data.sources import DataHome, ImageSet, Purpose, images_for
 from train.models import find_model
 from train.models.spec import ModelSpec
 from train.pipeline import load_pairs
@@ -101,7 +101,7 @@ class Workbench:
         Raises:
             DataError: no usable image, or crops that the receptive field does not fit in.
         """
-        images = images_for(self.home, "calibrate")
+        images = self._images("calibrate")
         found = calibration_set(images, self.subject.spec)
         side = found.crops[0].shape[1]
         if side < self.receptive_field:
@@ -136,7 +136,7 @@ class Workbench:
     @cached_property
     def validation_images(self) -> ImageSet:
         """The validation list, or its first few when quick."""
-        images = images_for(self.home, "validate")
+        images = self._images("validate")
         return dataclasses.replace(images, refs=images.refs[:QUICK_IMAGES]) if self.quick else images
 
     @cached_property
@@ -149,16 +149,19 @@ class Workbench:
         """
         self.watch("read training images", 0, 0)
         spec = self.subject.spec
-        pairs = load_pairs(spec, images_for(self.home, "train"))
+        pairs = load_pairs(spec, self._images("train"))
         side = min(QAT_PATCH, max(min(lr.shape[:2]) for lr, _ in pairs))
         if side < self.receptive_field:
             raise DataError(
-                expected=f"a training image of at least {self.receptive_field * spec.scale} pixels a side, "
+                expected=f"a training image of at least {self.receptive_field * spec.network_scale} pixels a side, "
                 "for quantization-aware training to see the receptive field",
-                got=f"{side * spec.scale} usable pixels in the largest",
+                got=f"{side * spec.network_scale} usable pixels in the largest",
                 do="add larger images, or leave out int8-qat",
             )
-        return PatchSampler(pairs, spec.scale, side, QAT_BATCH, QAT_SEED)
+        return PatchSampler(pairs, spec.network_scale, side, QAT_BATCH, QAT_SEED)
+
+    def _images(self, purpose: Purpose) -> ImageSet:
+        return images_for(self.home, purpose)
 
     def quality(self, model: bytes, scheme: Scheme, *, watch: Watch | None = None) -> Quality:
         """What a model without a card reaches on the validation images."""
@@ -182,6 +185,8 @@ class Workbench:
             channels=spec.channels,
             multiple_of=spec.multiple_of,
             receptive_field=self.receptive_field,
+            degradation=spec.degradation,
+            enlarged=spec.enlarged,
             calibration=self._calibration_of(scheme),
             weights_sha256=self.subject.weights_sha256,
             training="; ".join(filter(None, history)) or None,

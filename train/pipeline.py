@@ -6,7 +6,8 @@ import numpy as np
 import tensorflow as tf
 
 from octopix.images import Array
-from train.data.degradations import read_pair
+from octopix.resize import bicubic
+from train.data.degradations import degraded
 from train.data.patches import PatchSampler
 from train.data.sources import ImageSet
 from train.models.spec import ModelSpec
@@ -15,13 +16,24 @@ from train.recipe import Recipe, Stage
 Pairs = Sequence[tuple[Array, Array]]
 
 
-def load_pairs(spec: ModelSpec, images: ImageSet) -> list[tuple[Array, Array]]:
-    """Every image of the set as an ``(lr, hr)`` pair of the model's channels, uint8, held in memory.
+def load_pictures(spec: ModelSpec, images: ImageSet) -> list[tuple[Array, Array]]:
+    """Every image of the set as (picture to restore, ground truth), uint8 in the model's channels, held in memory.
 
     Raises:
         ImageError: an image is damaged, or smaller than the scale; the message names it.
     """
-    return [read_pair(ref, scale=spec.scale, channels=spec.channels) for ref in images.refs]
+    pairs = degraded(images, spec.degradation, scale=spec.scale, channels=spec.channels)
+    return [ref.read() for ref in pairs.refs]
+
+
+def load_pairs(spec: ModelSpec, images: ImageSet) -> list[tuple[Array, Array]]:
+    """`load_pictures` as the network itself meets them: (network input, ground truth)."""
+    return [(network_input(spec, given), truth) for given, truth in load_pictures(spec, images)]
+
+
+def network_input(spec: ModelSpec, picture: Array) -> Array:
+    """What the network sees of a picture to restore: enlarged bicubically where the model says so."""
+    return bicubic(picture, scale=spec.scale) if spec.enlarged else picture
 
 
 def batches(pairs: Pairs, *, spec: ModelSpec, recipe: Recipe, stage: Stage, steps: range) -> tf.data.Dataset:

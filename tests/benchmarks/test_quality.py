@@ -11,12 +11,13 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from benchmarks import quality
 from benchmarks.artifacts import Artifact, find_artifacts
-from benchmarks.protocols import PROTOCOLS
 from benchmarks.quality import Score, counted_images, evaluate, mean_fidelity, mean_score
 from octopix.errors import DataError
 from octopix.images import Array
+from octopix.protocols import PROTOCOLS
 from octopix.resize import bicubic
 from octopix.restore import Restorer
+from train.data.degradations import PairSet, degraded
 from train.data.sources import ImageRef, ImageSet, builtin_ref
 
 PHOTOS = ("chelsea.png", "rocket.jpg")  # 300×451 and 427×640: rocket is cropped to a multiple of 4
@@ -32,8 +33,12 @@ def scores(models: tuple[Artifact, ...]) -> quality.Scores:
     return evaluate(models, photos(), PROTOCOLS["y"], advance=lambda: None)
 
 
-def photos() -> ImageSet:
-    return ImageSet("two", "two photographs", tuple(builtin_ref(name) for name in PHOTOS))
+def photos() -> PairSet:
+    return pairs(*(builtin_ref(name) for name in PHOTOS))
+
+
+def pairs(*refs: ImageRef) -> PairSet:
+    return degraded(ImageSet("some", "some photographs", refs), "bicubic", scale=4)
 
 
 def flat(name: str, side: int = 64) -> ImageRef:
@@ -102,13 +107,13 @@ def test_progress_is_told_of_each_image(models: tuple[Artifact, ...]) -> None:
 
 
 def test_an_image_too_small_for_the_window_is_named(models: tuple[Artifact, ...]) -> None:
-    images = ImageSet("s", "s", (builtin_ref(PHOTOS[0]), flat("icon.png", side=17)))
+    images = pairs(builtin_ref(PHOTOS[0]), flat("icon.png", side=17))
     with pytest.raises(DataError, match=r"19x19 .* got icon\.png of 16x16"):
         evaluate(models, images, PROTOCOLS["y"], advance=lambda: None)
 
 
 def test_flat_images_count_in_no_mean_and_cannot_be_all(models: tuple[Artifact, ...]) -> None:
-    images = ImageSet("s", "s", (builtin_ref(PHOTOS[0]), flat("grey.png")))
+    images = pairs(builtin_ref(PHOTOS[0]), flat("grey.png"))
     scores = evaluate(models, images, PROTOCOLS["y"], advance=lambda: None)
     assert scores["bicubic"]["grey.png"].psnr_db == math.inf
     assert counted_images(scores) == (PHOTOS[0],)

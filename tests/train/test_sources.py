@@ -6,7 +6,7 @@ import pytest
 
 from octopix.errors import DataError, ImageError
 from octopix.images import Picture, write_picture
-from train.data.degradations import read_pair
+from train.data.degradations import degraded
 from train.data.sources import committed_list, image_files, images_for, locate
 from train.data.test_sets import test_sets as sets_for_testing
 
@@ -45,7 +45,7 @@ def test_builtin_photographs_need_no_download_and_no_folder():
     for purpose in ("train", "validate", "calibrate"):
         for ref in images_for(home, purpose).refs:
             assert ref.read().dtype == np.uint8
-    assert [ref.name for ref in sets_for_testing(home)[0].refs] == [
+    assert [ref.name for ref in sets_for_testing(home, degradation="bicubic")[0].refs] == [
         "astronaut.png",
         "chelsea.png",
         "coffee.png",
@@ -56,7 +56,7 @@ def test_builtin_photographs_need_no_download_and_no_folder():
 def test_a_plain_folder_is_divided_in_quarters(tmp_path):
     home = locate(photographs(tmp_path, 9))
     parts = {purpose: [ref.name for ref in images_for(home, purpose).refs] for purpose in PURPOSES[:3]}
-    parts["test"] = [ref.name for ref in sets_for_testing(home)[0].refs]
+    parts["test"] = [ref.name for ref in sets_for_testing(home, degradation="bicubic")[0].refs]
     assert home.kind == "folder"
     assert parts["train"] == ["00.png", "04.png", "08.png"]
     assert sorted(chain(*parts.values())) == [f"{number:02}.png" for number in range(9)]
@@ -75,7 +75,7 @@ def test_a_collection_is_recognised_by_its_folders(tmp_path):
     write_listed(tmp_path, committed_list("collection", "test")[:5])
     home = locate(tmp_path)
     assert home.kind == "collection"
-    assert [each.name for each in sets_for_testing(home)] == ["Set5"]
+    assert [each.name for each in sets_for_testing(home, degradation="bicubic")] == ["Set5"]
     assert images_for(home, "validate").name == "collection-validate"
     assert images_for(home, "validate").title == "data collection, validate list"
     (tmp_path / committed_list("collection", "validate")[-1]).unlink()
@@ -88,7 +88,7 @@ def test_a_collection_of_test_sets_only_is_no_plain_folder(tmp_path):
     write_listed(tmp_path, committed_list("collection", "test"))
     home = locate(tmp_path)
     assert home.kind == "collection"
-    assert [each.name for each in sets_for_testing(home)] == ["Set5", "Set14", "BSDS500-val"]
+    assert [each.name for each in sets_for_testing(home, degradation="bicubic")] == ["Set5", "Set14", "BSDS500-val"]
     for purpose in PURPOSES[:3]:
         images = images_for(home, purpose)
         assert [ref.name for ref in images.refs] == list(committed_list("builtin", purpose))
@@ -117,7 +117,7 @@ def test_an_image_that_cannot_serve_is_named(tmp_path):
     home = locate(tmp_path)
     for purpose, complaint in (("train", "00.png: 3x16"), ("calibrate", "01.png")):
         with pytest.raises(ImageError, match=complaint):
-            read_pair(images_for(home, purpose).refs[0], scale=4, channels="y")
+            degraded(images_for(home, purpose), "bicubic", scale=4).refs[0].read()
 
 
 @pytest.mark.parametrize(("count", "complaint"), [(0, "got none"), (3, "at least 4 images")])

@@ -19,7 +19,8 @@ class ModelSpec:
     """One network: how it is built and what a user may feed it.
 
     ``build()`` returns a Keras 2 model with one input (1, H, W, C) float32 in [0, 1] and one output
-    (1, H·network_scale, W·network_scale, C), not clipped. Luma networks see BT.601 Y / 255 (studio swing, 16/255..235/255).
+    (1, H·network_scale, W·network_scale, C), not clipped. Luma networks see BT.601
+    Y / 255 (studio swing, 16/255..235/255).
     """
 
     name: str

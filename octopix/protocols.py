@@ -1,14 +1,13 @@
-"""Protocols: what exactly a figure was measured on. `benchmarks/README.md` explains them to readers of figures.
+"""Protocols: which planes of two pictures are compared, and how many border pixels do not count.
 
-A protocol says how the network's input is made of the ground truth, which plane is compared, and how many border
-pixels do not count. A new one is one entry of ``PROTOCOLS``.
+What was done to the network's input belongs to the model (its card says it), not to the protocol.
+`benchmarks/README.md` explains them to readers of figures. A new one is one entry of ``PROTOCOLS``.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from octopix.images import Array, luma_bytes, shave
-from train.data.degradations import bicubic_pair
 
 
 @dataclass(frozen=True)
@@ -18,8 +17,6 @@ class Protocol:
     name: str
     title: str
     """One sentence for captions."""
-    degrade: Callable[[Array, int], tuple[Array, Array]]
-    """Ground truth (H, W, C) and scale to the pair (network input, ground truth that fits it)."""
     plane: Callable[[Array], Array]
     """Picture (H, W, C), RGB, grey or luma, to the plane or planes that are compared."""
     border: Callable[[int], int]
@@ -33,9 +30,14 @@ class Protocol:
 PROTOCOLS: dict[str, Protocol] = {
     "y": Protocol(
         name="y",
-        title="BT.601 luma rounded to 8 bits, border shaved by the scale, LR by MATLAB's bicubic",
-        degrade=bicubic_pair,
+        title="BT.601 luma rounded to 8 bits, border shaved by the scale (the whole frame at scale 1)",
         plane=luma_bytes,
-        border=lambda scale: scale,
+        border=lambda scale: 0 if scale == 1 else scale,
+    ),
+    "rgb": Protocol(
+        name="rgb",
+        title="all channels of the whole frame",
+        plane=lambda picture: picture,
+        border=lambda scale: 0,
     ),
 }
