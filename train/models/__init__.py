@@ -20,10 +20,21 @@ def _super_resolution(title: str, architecture: str, scale: int, channels: Chann
     return ModelSpec(name, title, "super-resolution", scale, channels, 1, parameters, build)
 
 
+def _enhancement(
+    name: str, title: str, architecture: str, channels: Channels, parameters: int, **facts: Any
+) -> ModelSpec:
+    build = partial(_build, architecture)
+    return ModelSpec(name, title, "enhancement", 1, channels, 1, parameters, build, **facts)
+
+
+_FRAMES = {"degradation": "hevc-crf35", "lists": "bsds500"}
+"""The QECNN protocol: frames of a video codec, trained on BSDS500 train only."""
+
 _LISTED = (
     _super_resolution("ABPN", "abpn", 2, "rgb", 33_464),
     _super_resolution("ABPN", "abpn", 3, "rgb", 42_539),
     _super_resolution("ABPN", "abpn", 4, "rgb", 62_048),
+    _super_resolution("Plain CNN", "cnn", 4, "y", 61_680),
     _super_resolution("ESPCN", "espcn", 2, "y", 21_284),
     _super_resolution("ESPCN", "espcn", 3, "y", 22_729),
     _super_resolution("ESPCN", "espcn", 4, "y", 24_752),
@@ -31,6 +42,22 @@ _LISTED = (
     _super_resolution("LESRCNN", "lesrcnn", 3, "rgb", 810_950),
     _super_resolution("LESRCNN", "lesrcnn", 4, "rgb", 774_022),
     _super_resolution("OctoNet", "octonet", 2, "rgb", 50_604),
+    _enhancement("qecnn", "QECNN", "qecnn", "rgb", 1_389_123, slim=partial(_build, "qecnn", thinner=16), **_FRAMES),
+    _enhancement("qecnn_separable", "QECNN, separable", "qecnn_separable", "rgb", 50_883, **_FRAMES),
+    _enhancement("srcnn_jpeg20", "SRCNN against JPEG", "srcnn", "y", 8_129, degradation="jpeg20"),
+    _super_resolution("SRResNet", "srresnet", 4, "rgb", 1_546_435),
+    ModelSpec(
+        "unet_x2",
+        "U-Net ×2",
+        "super-resolution",
+        2,
+        "rgb",
+        8,
+        7_698_819,
+        partial(_build, "unet"),
+        enlarged=True,
+        slim=partial(_build, "unet", thinner=16),
+    ),
 )
 
 MODELS: dict[str, ModelSpec] = {spec.name: spec for spec in _LISTED}
