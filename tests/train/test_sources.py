@@ -7,10 +7,11 @@ import pytest
 from octopix.errors import DataError, ImageError
 from octopix.images import Picture, write_picture
 from train.data.degradations import degraded
-from train.data.sources import committed_list, image_files, images_for, locate
+from train.data.sources import LISTS, committed_list, image_files, images_for, locate
 from train.data.test_sets import test_sets as sets_for_testing
 
-PURPOSES = ("train", "validate", "calibrate", "test")
+USED = ("train", "validate", "calibrate")
+PURPOSES = (*USED, "test")
 
 
 def photographs(folder: Path, count: int) -> Path:
@@ -26,17 +27,46 @@ def write_listed(folder: Path, names: tuple[str, ...]) -> None:
         write_picture(folder / name, Picture(np.zeros((8, 8, 3), np.uint8)))
 
 
-@pytest.mark.parametrize("kind", ["collection", "builtin"])
-def test_no_image_serves_two_purposes(kind):
-    lists = {purpose: set(committed_list(kind, purpose)) for purpose in PURPOSES}
-    assert all(lists.values())
-    assert len(set().union(*lists.values())) == sum(map(len, lists.values()))
+@pytest.mark.parametrize("lists", ["collection", "builtin", "bsds500", "div2k"])
+def test_no_image_serves_two_purposes(lists):
+    named = {purpose: set(committed_list(lists, purpose)) for purpose in USED}
+    assert all(named.values())
+    assert len(set().union(*named.values())) == sum(map(len, named.values()))
+    assert not set().union(*named.values()) & kept_for_testing()
+
+
+def kept_for_testing() -> set[str]:
+    """Every image that any committed list keeps for testing."""
+    return {name for file in LISTS.glob("*.test.txt") for name in committed_list(file.name.partition(".")[0], "test")}
 
 
 def test_b100_and_the_published_sets_are_test_only():
-    used = [name for purpose in ("train", "validate", "calibrate") for name in committed_list("collection", purpose)]
-    assert not [name for name in used if name.startswith(("BSDS500/val", "Set5", "Set14", "DIV2K", "published"))]
-    assert sum(name.startswith("BSDS500/val") for name in committed_list("collection", "test")) == 100
+    files = [file for file in LISTS.glob("*.txt") if ".test." not in file.name]
+    used = [name for file in files for name in committed_list(*file.name.split(".")[:2])]
+    assert len(files) == 4 * len(USED)
+    assert not [name for name in used if name.startswith(("BSDS500/val", "Set5", "Set14", "DIV2K_valid", "published"))]
+    assert sum(name.startswith("BSDS500/val") for name in kept_for_testing()) == 100
+
+
+def test_the_hevc_protocol_trains_on_bsds500_train_alone():
+    assert {name.rpartition("/")[0] for name in committed_list("bsds500", "train")} == {"BSDS500/train"}
+    assert len(committed_list("bsds500", "train")) == 200
+    for purpose in ("validate", "calibrate"):
+        assert {name.rpartition("/")[0] for name in committed_list("bsds500", purpose)} == {"BSDS500/test"}
+
+
+def test_a_collection_is_divided_by_the_lists_asked_for(tmp_path):
+    write_listed(tmp_path, committed_list("bsds500", "calibrate"))
+    images = images_for(locate(tmp_path), "calibrate", lists="bsds500")
+    assert (images.name, images.title) == ("bsds500-calibrate", "BSDS500, calibrate list")
+    assert [ref.name for ref in images.refs] == list(committed_list("bsds500", "calibrate"))
+
+
+def test_the_set_that_is_there_serves_before_the_built_in_photographs(tmp_path):
+    write_listed(tmp_path, committed_list("div2k", "validate"))
+    images = images_for(locate(tmp_path), "validate")
+    assert images.name == "div2k-validate"
+    assert images.title == "DIV2K, validate list (the collection lacks CID22, FreePhotos)"
 
 
 def test_builtin_photographs_need_no_download_and_no_folder():
@@ -55,7 +85,7 @@ def test_builtin_photographs_need_no_download_and_no_folder():
 
 def test_a_plain_folder_is_divided_in_quarters(tmp_path):
     home = locate(photographs(tmp_path, 9))
-    parts = {purpose: [ref.name for ref in images_for(home, purpose).refs] for purpose in PURPOSES[:3]}
+    parts = {purpose: [ref.name for ref in images_for(home, purpose).refs] for purpose in USED}
     parts["test"] = [ref.name for ref in sets_for_testing(home, degradation="bicubic")[0].refs]
     assert home.kind == "folder"
     assert parts["train"] == ["00.png", "04.png", "08.png"]
@@ -89,7 +119,7 @@ def test_a_collection_of_test_sets_only_is_no_plain_folder(tmp_path):
     home = locate(tmp_path)
     assert home.kind == "collection"
     assert [each.name for each in sets_for_testing(home, degradation="bicubic")] == ["Set5", "Set14", "BSDS500-val"]
-    for purpose in PURPOSES[:3]:
+    for purpose in USED:
         images = images_for(home, purpose)
         assert [ref.name for ref in images.refs] == list(committed_list("builtin", purpose))
         assert images.name == f"builtin-{purpose}"

@@ -7,7 +7,7 @@ images. Test images are in `train.data.test_sets`, a module that training and qu
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -21,9 +21,14 @@ from octopix.resize import bicubic
 
 Purpose = Literal["train", "validate", "calibrate"]
 Kind = Literal["collection", "folder", "builtin"]
+Lists = Literal["collection", "bsds500", "div2k"]
+"""Committed divisions of a collection: all of its sets, BSDS500 alone (HEVC protocol), DIV2K alone."""
 
 BUILTIN_TITLE = "scikit-image photographs"
 COLLECTION_TITLE = "data collection"
+LIST_TITLES: Mapping[str, str] = {"collection": COLLECTION_TITLE, "bsds500": "BSDS500", "div2k": "DIV2K"}
+SUBSTITUTES: Mapping[str, str] = {"collection": "bsds500", "bsds500": "div2k"}
+"""Which lists serve where a folder that others name is not there; after the last come the built-in photographs."""
 LISTS = Path(__file__).parent / "lists"
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp"})
 SHRINK = {"FreePhotos": 4}
@@ -105,10 +110,16 @@ def locate(data: Path | None) -> DataHome:
     return DataHome("folder", root)
 
 
-def images_for(home: DataHome, purpose: Purpose) -> ImageSet:
+def images_for(home: DataHome, purpose: Purpose, *, lists: Lists = "collection") -> ImageSet:
     """The images of ``home`` that serve ``purpose``; no image serves two purposes.
 
-    A collection without a folder that the committed list needs gets the built-in photographs for this purpose.
+    Args:
+        home: see `locate`.
+        purpose: what the images are for.
+        lists: how a collection is divided; a plain folder and the built-in photographs have one division only.
+
+    A collection without a folder that the lists need gets their substitute for this purpose (``SUBSTITUTES``), or
+    the built-in photographs; the title says so.
 
     Raises:
         DataError: an image of a committed list is missing, or the folder is too small to be divided.
@@ -117,25 +128,31 @@ def images_for(home: DataHome, purpose: Purpose) -> ImageSet:
     if purpose not in get_args(Purpose):
         raise ValueError(f"no images for {purpose!r} here, only for {', '.join(get_args(Purpose))}")
     if home.root is None:
-        return _builtin_set(purpose, f"{BUILTIN_TITLE}, {purpose} list")
+        return _builtin_set(purpose)
     if home.kind == "collection":
-        return _collection_set(home.root, purpose)
+        return _collection_set(home.root, purpose, lists)
     return ImageSet(f"{home.root.name}-{purpose}", f"{home.title}, {purpose} quarter", folder_part(home.root, purpose))
 
 
-def _builtin_set(purpose: Purpose, title: str) -> ImageSet:
-    return ImageSet(
-        f"builtin-{purpose}", title, tuple(builtin_ref(name) for name in committed_list("builtin", purpose))
-    )
+def _builtin_set(purpose: Purpose, note: str = "") -> ImageSet:
+    refs = tuple(builtin_ref(name) for name in committed_list("builtin", purpose))
+    return ImageSet(f"builtin-{purpose}", f"{BUILTIN_TITLE}, {purpose} list{note}", refs)
 
 
-def _collection_set(root: Path, purpose: Purpose) -> ImageSet:
-    names = committed_list("collection", purpose)
-    lacking = sorted({name for name in (each.rpartition("/")[0] for each in names) if not (root / name).is_dir()})
-    if lacking:
-        return _builtin_set(purpose, f"{BUILTIN_TITLE}, {purpose} list (the collection lacks {', '.join(lacking)})")
-    refs = tuple(collection_ref(root, name) for name in names)
-    return ImageSet(f"collection-{purpose}", f"{COLLECTION_TITLE}, {purpose} list", refs)
+def _collection_set(root: Path, purpose: Purpose, wanted: str) -> ImageSet:
+    lists: str | None = wanted
+    while lists is not None and _lacking(root, lists, purpose):
+        lists = SUBSTITUTES.get(lists)
+    note = "" if lists == wanted else f" (the collection lacks {', '.join(_lacking(root, wanted, purpose))})"
+    if lists is None:
+        return _builtin_set(purpose, note)
+    refs = tuple(collection_ref(root, name) for name in committed_list(lists, purpose))
+    return ImageSet(f"{lists}-{purpose}", f"{LIST_TITLES[lists]}, {purpose} list{note}", refs)
+
+
+def _lacking(root: Path, lists: str, purpose: str) -> list[str]:
+    folders = {name.rpartition("/")[0] for name in committed_list(lists, purpose)}
+    return sorted(folder for folder in folders if not (root / folder).is_dir())
 
 
 def digest(images: ImageSet) -> str:
@@ -143,13 +160,14 @@ def digest(images: ImageSet) -> str:
     return hashlib.sha256("\n".join(ref.name for ref in images.refs).encode()).hexdigest()[:8]
 
 
-def committed_list(kind: Kind, purpose: str) -> tuple[str, ...]:
-    """Names in ``lists/<kind>.<purpose>.txt``; ``#`` starts a comment."""
-    return _lines(LISTS / f"{kind}.{purpose}.txt")
+def committed_list(lists: str, purpose: str) -> tuple[str, ...]:
+    """Names in ``lists/<lists>.<purpose>.txt``, ``lists`` a value of ``Lists`` or builtin; ``#`` starts a comment."""
+    return _lines(LISTS / f"{lists}.{purpose}.txt")
 
 
 def _collection_names() -> tuple[str, ...]:
-    return tuple(name for file in sorted(LISTS.glob("collection.*.txt")) for name in _lines(file))
+    files = (file for lists in get_args(Lists) for file in sorted(LISTS.glob(f"{lists}.*.txt")))
+    return tuple(name for file in files for name in _lines(file))
 
 
 def image_files(folder: Path) -> tuple[Path, ...]:
