@@ -27,6 +27,11 @@ def _enhancement(
     return ModelSpec(name, title, "enhancement", 1, channels, 1, parameters, build, **facts)
 
 
+def _resnet50(name: str, title: str, parameters: int, *, skips: bool = False) -> ModelSpec:
+    build, slim = (partial(_build, "resnet50", scale=4, skips=skips, thinner=each) for each in (1, 16))
+    return ModelSpec(name, title, "super-resolution", 4, "rgb", 32, parameters, build, slim=slim)
+
+
 _FRAMES = {"degradation": "hevc-crf35", "lists": "bsds500"}
 """The QECNN protocol: frames of a video codec, trained on BSDS500 train only."""
 
@@ -45,6 +50,8 @@ _LISTED = (
     _enhancement("qecnn", "QECNN", "qecnn", "rgb", 1_389_123, slim=partial(_build, "qecnn", thinner=16), **_FRAMES),
     _enhancement("qecnn_separable", "QECNN, separable", "qecnn_separable", "rgb", 50_883, **_FRAMES),
     _enhancement("srcnn_jpeg20", "SRCNN against JPEG", "srcnn", "y", 8_129, degradation="jpeg20"),
+    _resnet50("resnet50_x4", "ResNet-50 encoder ×4", 27_378_099),
+    _resnet50("resnet50_skip_x4", "ResNet-50 encoder with skips ×4", 27_726_771, skips=True),
     _super_resolution("SRResNet", "srresnet", 4, "rgb", 1_546_435),
     ModelSpec(
         "unet_x2",

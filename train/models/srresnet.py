@@ -8,7 +8,7 @@ convolutions whose names begin with ``block``, and only they are to be trained w
 
 import tf_keras
 
-from train.models.layers import DepthToSpace
+from train.models.layers import DepthToSpace, faint
 
 STEPS = {2: (2,), 3: (3,), 4: (2, 2)}
 """Sub-pixel steps by scale."""
@@ -38,10 +38,9 @@ def build(*, scale: int, filters: int = 64, blocks: int = 16) -> tf_keras.Model:
     for number in range(1, blocks + 1):
         inner = conv(filters, 3, f"block{number}_1", kernel_initializer="he_normal")(x)
         inner = prelu(f"block{number}_prelu")(inner)
-        # Each block starts as nearly nothing, or 16 sums without normalization would grow 256-fold.
-        inner = conv(filters, 3, f"block{number}_2", kernel_initializer=_faint())(inner)
+        inner = conv(filters, 3, f"block{number}_2", kernel_initializer=faint())(inner)
         x = layers.Add(name=f"block{number}_sum")([x, inner])
-    x = conv(filters, 3, "blocks_end", kernel_initializer=_faint())(x)
+    x = conv(filters, 3, "blocks_end", kernel_initializer=faint())(x)
     x = layers.Add(name="deep_and_shallow")([x, shallow])
     for number, step in enumerate(STEPS[scale]):
         x = conv(filters * step**2, 3, f"up{number}", kernel_initializer="he_normal")(x)
@@ -49,8 +48,3 @@ def build(*, scale: int, filters: int = 64, blocks: int = 16) -> tf_keras.Model:
         x = prelu(f"up{number}_prelu")(x)
     x = conv(3, 9, "rgb", dtype="float32")(x)
     return tf_keras.Model(image, x, name=f"srresnet_x{scale}")
-
-
-def _faint() -> tf_keras.initializers.Initializer:
-    """He's normal at a tenth of its deviation."""
-    return tf_keras.initializers.VarianceScaling(0.02, distribution="truncated_normal")
