@@ -30,14 +30,15 @@ def jpeg_twin(image: Array, *, quality: int = 20) -> Array:
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] not in (1, 3) or not image.size:
         raise _unfit(image)
     options = (cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, _SUBSAMPLED)
+    mode = cv2.IMREAD_COLOR if image.shape[2] == 3 else cv2.IMREAD_GRAYSCALE
     try:
-        # OpenCV thinks in BGR.
+        # OpenCV thinks in BGR, both ways.
         done, encoded = cv2.imencode(".jpg", np.ascontiguousarray(image[..., ::-1]), options)
+        decoded = cv2.imdecode(encoded, mode) if done else None
     except cv2.error as error:
         raise _unfit(image) from error
-    if not done:
+    if decoded is None:
         raise _unfit(image)
-    decoded = cv2.imdecode(encoded, cv2.IMREAD_COLOR if image.shape[2] == 3 else cv2.IMREAD_GRAYSCALE)
     return np.ascontiguousarray(decoded.reshape(image.shape)[..., ::-1])
 
 

@@ -145,18 +145,15 @@ def to_rgb(frame: Array) -> Array:
     return cv2.cvtColor(np.ascontiguousarray(frame), cv2.COLOR_YUV2RGB_I420)
 
 
-def read_twins(good: Path, poor: Path, size: FrameSize | None = None) -> list[tuple[Array, Array]]:
-    """Frame by frame ``(poor, good)`` RGB uint8 (H, W, 3) of a raw file and its compressed twin.
+def read_twins(good: Path, poor: Path, size: FrameSize | None = None) -> tuple[Array, Array]:
+    """`read_i420` of a raw file and its compressed twin: ``(poor, good)`` of one shape.
 
     Raises:
         DataError: a file that `read_i420` refuses, or twins that differ in size or number of frames.
     """
     size = size or size_from_name(good)
-    originals = read_i420(good, size)
-    return [
-        (to_rgb(after), to_rgb(before))
-        for before, after in zip(originals, read_i420(poor, size, frames=len(originals)), strict=True)
-    ]
+    frames = read_i420(good, size)
+    return read_i420(poor, size, frames=len(frames)), frames
 
 
 def _length(path: Path) -> int:
