@@ -2,18 +2,21 @@
 
 python -m benchmarks table --model espcn_x4 [--artifacts DIR] [--data DIR] [--reports DIR] [--quick] [--json]
 python -m benchmarks report --results reports/espcn_x4/results.json
+python -m benchmarks zoo [--reports DIR]
+python -m benchmarks by-image --results A/results.json [B/results.json ...] --out FILE.png
 """
 
 import argparse
 import contextlib
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks.artifacts import FLOAT, Artifact, find_artifacts
+from benchmarks.commands import add_by_image, add_zoo, models_below
 from benchmarks.crops import choose, write_crops
 from benchmarks.report import PLOT_FOLDER, RESULTS, rewrite_report, write_report
 from benchmarks.suite import Measured, Stage, measure_model
@@ -33,14 +36,14 @@ USER_ERROR = 2
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code (2 for an error of the user's)."""
     options = _parser().parse_args(arguments)
-    return exit_code_of(lambda: COMMANDS[options.command](options), stopped="interrupted; finished files are whole")
+    return exit_code_of(lambda: options.run(options), stopped="interrupted; finished files are whole")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure and report artifacts.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     table = commands.add_parser("table", help="quality and latency of every artifact of a model: table and report")
-    table.add_argument("--model", default="espcn_x4", help="folder below --artifacts (default: %(default)s)")
+    table.add_argument("--model", default="espcn_x4", help="folder below --artifacts, or `all` (default: %(default)s)")
     table.add_argument("--artifacts", type=Path, default=Path("artifacts"), help="default: %(default)s")
     table.add_argument("--data", type=Path, help="folder of images (default: $OCTOPIX_DATA, else built-in photographs)")
     table.add_argument("--reports", type=Path, default=Path("reports"), help="default: %(default)s")
@@ -53,15 +56,24 @@ def _parser() -> argparse.ArgumentParser:
     table.add_argument("--json", action="store_true", help="the result as JSON on stdout, and nothing else there")
     report = commands.add_parser("report", help="make the report again from a results.json and the crops beside it")
     report.add_argument("--results", type=Path, required=True, help="reports/<model>/results.json")
+    table.set_defaults(run=_table)
+    report.set_defaults(run=_report)
+    add_zoo(commands)
+    add_by_image(commands)
     return parser
 
 
 def _table(options: argparse.Namespace) -> None:
-    artifacts = find_artifacts(options.artifacts, options.model)
+    for model in models_below(options.artifacts, options.model):
+        _measure(model, options)
+
+
+def _measure(model: str, options: argparse.Namespace) -> None:
+    artifacts = find_artifacts(options.artifacts, model)
     degradation = find_degradation(artifacts[0].card.degradation)
     sets = test_sets(locate(options.data), degradation=degradation.name)
     protocol = PROTOCOLS[options.protocol or degradation.protocol]
-    folder = options.reports / options.model
+    folder = options.reports / model
     for place in (folder, folder / PLOT_FOLDER):
         _probe(place)
     with _progress() as stage:
@@ -98,9 +110,6 @@ def _crops(measured: Measured, artifacts: Sequence[Artifact], folder: Path) -> N
 def _report(options: argparse.Namespace) -> None:
     for path in rewrite_report(options.results):
         print(path)
-
-
-COMMANDS: Mapping[str, Callable[[argparse.Namespace], None]] = {"table": _table, "report": _report}
 
 
 @contextlib.contextmanager

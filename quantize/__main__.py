@@ -9,13 +9,14 @@ import contextlib
 import dataclasses
 import statistics
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from octopix.errors import ConfigError
 from octopix.exits import exit_code_of
 from octopix.files import dump_json
-from quantize.schemes import known_schemes, parse_schemes
+from quantize.schemes import Scheme, known_schemes, parse_schemes
 from train.quiet import native_noise_dropped
 
 if TYPE_CHECKING:
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from quantize.pipeline import Artifact
     from quantize.workbench import Watch
     from train.data.sources import DataHome
+
+
+ALL = "all"
+"""In place of a model's name: every model whose weights are there."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -34,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--model", default="espcn_x4", help="name in the zoo (default: %(default)s)")
+    common.add_argument("--model", default="espcn_x4", help="name in the zoo, or `all` (default: %(default)s)")
     common.add_argument(
         "--data", type=Path, help="folder of images (default: $OCTOPIX_DATA, else built-in photographs)"
     )
@@ -64,19 +69,42 @@ def _parser() -> argparse.ArgumentParser:
 def _models(options: argparse.Namespace) -> None:
     schemes = parse_schemes(options.scheme)
     home = _place(options)
+    models, untrained = _chosen(options)
+    made = [artifact for model in models for artifact in _quantize(model, schemes, home, options)]
+    if options.json:
+        print(dump_json(_payload(made)), end="")
+        return
+    if options.quick:
+        print("warning: made with --quick, short training and few validation images: not for figures")
+    for model in untrained:
+        print(f"{model}: not trained yet: make train MODEL={model}")
+
+
+def _chosen(options: argparse.Namespace) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Models to quantize; and, of ``all``, those without weights."""
+    from train.models import MODELS
+
+    if options.model != ALL:
+        return (options.model,), ()
+    if options.weights is not None:
+        raise ConfigError(expected="one model with --weights", got="all", do="name the model these weights are of")
+    trained = tuple(name for name, spec in MODELS.items() if spec.weights.exists())
+    return trained, tuple(name for name in MODELS if name not in trained)
+
+
+def _quantize(
+    model: str, schemes: tuple[Scheme, ...], home: "DataHome", options: argparse.Namespace
+) -> "tuple[Artifact, ...]":
     with native_noise_dropped() as screen:
         from quantize.pipeline import quantize
         from quantize.workbench import load_subject
 
-        subject = load_subject(options.model, options.weights)
+        subject = load_subject(model, options.weights)
         with _progress(screen) as watch:
             made = quantize(subject, schemes, home=home, out=options.out, quick=options.quick, watch=watch)
-    if options.json:
-        print(dump_json(_payload(made)), end="")
-        return
-    print(_table(made), end="")
-    if options.quick:
-        print("warning: made with --quick, short training and few validation images: not for figures")
+    if not options.json:
+        print(_table(made), end="")
+    return made
 
 
 def _conversion_speed(options: argparse.Namespace) -> None:
@@ -95,7 +123,8 @@ def _place(options: argparse.Namespace) -> "DataHome":
     from train.data.sources import locate
     from train.models import find_model
 
-    find_model(options.model)
+    if options.model != ALL:
+        find_model(options.model)
     return locate(options.data)
 
 
@@ -136,7 +165,7 @@ def _line(artifact: "Artifact") -> str:
     )
 
 
-def _payload(made: "tuple[Artifact, ...]") -> dict[str, object]:
+def _payload(made: "Sequence[Artifact]") -> dict[str, object]:
     rows = [
         {
             "path": str(artifact.path),

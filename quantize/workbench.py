@@ -161,7 +161,7 @@ class Workbench:
         return PatchSampler(pairs, spec.network_scale, side, QAT_BATCH, QAT_SEED)
 
     def _images(self, purpose: Purpose) -> ImageSet:
-        return images_for(self.home, purpose)
+        return images_for(self.home, purpose, lists=self.subject.spec.lists)
 
     def quality(self, model: bytes, scheme: Scheme, *, watch: Watch | None = None) -> Quality:
         """What a model without a card reaches on the validation images."""

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import subprocess
@@ -7,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from octopix.card import ModelCard, read_card
+from quantize.__main__ import main
+from train import models
 
 ROOT = Path(__file__).parents[2]
 WITHOUT_TENSORFLOW = (
@@ -85,3 +88,20 @@ def test_an_error_in_the_midst_of_the_work_reaches_the_user(tmp_path: Path) -> N
     assert done.stderr.startswith("error: expected ")
     assert ".png" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_all_takes_every_model_with_weights_and_names_the_command_that_trains_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    listed = {name: models.MODELS[name] for name in ("espcn_x4", "abpn_x3")}
+    without = dataclasses.replace(listed["abpn_x3"], family="not_trained")
+    monkeypatch.setattr(models, "MODELS", {**listed, "abpn_x3": without})
+    monkeypatch.delenv("OCTOPIX_DATA", raising=False)
+    assert main(["--model", "all", "--scheme", "float32", "--out", str(tmp_path), "--quick"]) == 0
+    assert "abpn_x3: not trained yet: make train MODEL=abpn_x3" in capfd.readouterr().out
+    assert [path.name for path in tmp_path.iterdir()] == ["espcn_x4"]
+
+
+def test_all_models_cannot_share_one_weights_file(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["--model", "all", "--weights", "w.safetensors"]) == 2
+    assert "name the model these weights are of" in capfd.readouterr().err

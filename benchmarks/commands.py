@@ -1,0 +1,62 @@
+"""The commands that gather results of several models: the zoo's table, and PSNR by image."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from benchmarks.by_image import draw_by_image
+from benchmarks.zoo import README, RESULTS, read_goals, read_zoo, update, write_table, write_zoo
+from octopix.errors import ConfigError
+from octopix.results import read_result
+
+ALL = "all"
+
+
+def add_zoo(commands: Any) -> None:
+    """``zoo``: what the reports say of every model, into the committed JSON and the README's table."""
+    parser = commands.add_parser("zoo", help="bring the reports' float figures into zoo.json and the README's table")
+    parser.add_argument("--reports", type=Path, default=Path("reports"), help="default: %(default)s")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="JSON to update (default: the committed one)")
+    parser.add_argument("--readme", type=Path, default=README, help="Markdown whose table is made again")
+    parser.add_argument("--table-only", action="store_true", help="make the table again from the JSON as it is")
+    parser.set_defaults(run=_zoo)
+
+
+def add_by_image(commands: Any) -> None:
+    """``by-image``: PSNR against image number, of one or several models."""
+    parser = commands.add_parser("by-image", help="draw PSNR by image number, sorted by the input's")
+    parser.add_argument("--results", type=Path, nargs="+", required=True, help="reports/<model>/results.json, each")
+    parser.add_argument("--scheme", default="float32", help="row of each result (default: %(default)s)")
+    parser.add_argument("--out", type=Path, required=True, help="PNG to write")
+    parser.set_defaults(run=_by_image)
+
+
+def models_below(artifacts: Path, model: str) -> tuple[str, ...]:
+    """``model``, or for ``all`` every folder of artifacts.
+
+    Raises:
+        ConfigError: ``all``, and there is none.
+    """
+    if model != ALL:
+        return (model,)
+    found = tuple(sorted({path.parent.name for path in artifacts.glob("*/*.tflite")}))
+    if not found:
+        raise ConfigError(
+            expected=f"folders of .tflite files in {artifacts}", got="none", do="run: make quantize MODEL=all"
+        )
+    return found
+
+
+def _zoo(options: argparse.Namespace) -> None:
+    zoo = read_zoo(options.out)
+    if not options.table_only:
+        zoo = update(zoo, options.reports)
+        write_zoo(zoo, options.out)
+        print(options.out)
+    write_table(zoo, read_goals(), options.readme)
+    print(options.readme)
+
+
+def _by_image(options: argparse.Namespace) -> None:
+    draw_by_image([read_result(path) for path in options.results], options.out, scheme=options.scheme)
+    print(options.out)
