@@ -1,7 +1,8 @@
-"""Full-reference image quality: MSE, PSNR, SSIM, NRMSE, with this field's conventions.
+"""Image quality: MSE, PSNR, SSIM, NRMSE, FSIM, and the Fréchet distance, with this field's conventions.
 
-Both images have the same shape and the same kind of values: both uint8, both uint16, or both floats on one scale.
-All arithmetic is float64. Which plane, rounding and border a figure stands for is the protocol's affair.
+The two images of the full-reference metrics have the same shape and the same kind of values: both uint8, both uint16,
+or both floats on one scale. All arithmetic is float64. Which plane, rounding and border a figure stands for is the
+protocol's affair.
 """
 
 import math
@@ -13,6 +14,22 @@ import numpy as np
 import numpy.typing as npt
 
 from octopix.errors import ImageError
+from octopix.frechet import feature_statistics, frechet_distance
+from octopix.fsim import FSIM_LEAST_SIDE, fsim, fsimc
+from octopix.pairs import check_pair, check_peak
+
+__all__ = [
+    "FSIM_LEAST_SIDE",
+    "SSIM_WINDOW",
+    "feature_statistics",
+    "frechet_distance",
+    "fsim",
+    "fsimc",
+    "mse",
+    "nrmse",
+    "psnr",
+    "ssim",
+]
 
 Array = npt.NDArray[Any]
 
@@ -29,7 +46,7 @@ def mse(reference: Array, image: Array) -> float:
     Raises:
         ImageError: shapes or dtypes that do not fit, or values that are not finite.
     """
-    _check_pair(reference, image)
+    check_pair(reference, image)
     return _squared_error(reference, image) / reference.size
 
 
@@ -46,7 +63,7 @@ def psnr(reference: Array, image: Array, *, peak: float = 255.0) -> float:
     Raises:
         ImageError: as :func:`mse`; or integers above ``peak``, which would be another scale than said.
     """
-    _check_peak(reference, image, peak)
+    check_peak(reference, image, peak)
     error = mse(reference, image)
     return math.inf if error == 0 else 10 * math.log10(peak**2 / error)
 
@@ -57,7 +74,7 @@ def nrmse(reference: Array, image: Array) -> float:
     Raises:
         ImageError: as :func:`mse`; or a reference that is zero everywhere.
     """
-    _check_pair(reference, image)
+    check_pair(reference, image)
     energy = sum(_energy(part) for (part,) in _chunks(reference))
     if energy == 0:
         raise ImageError(
@@ -82,8 +99,8 @@ def ssim(reference: Array, image: Array, *, peak: float = 255.0) -> float:
     Raises:
         ImageError: as :func:`psnr`; or an image smaller than the window.
     """
-    _check_pair(reference, image)
-    _check_peak(reference, image, peak)
+    check_pair(reference, image)
+    check_peak(reference, image, peak)
     if reference.ndim not in (2, 3) or min(reference.shape[:2]) < SSIM_WINDOW:
         raise ImageError(
             expected=f"images (H, W) or (H, W, C) of at least {SSIM_WINDOW}x{SSIM_WINDOW}",
@@ -146,35 +163,3 @@ def _chunks(*images: Array) -> Iterator[tuple[npt.NDArray[np.float64], ...]]:
     flat = [image.reshape(-1) for image in images]
     for start in range(0, flat[0].size, _CHUNK):
         yield tuple(part[start : start + _CHUNK].astype(np.float64) for part in flat)
-
-
-def _check_pair(reference: Array, image: Array) -> None:
-    if reference.shape != image.shape or not reference.size:
-        raise ImageError(
-            expected="two images of one shape",
-            got=f"{reference.shape} and {image.shape}",
-            do="crop or resize one first",
-        )
-    kinds = {_kind(reference), _kind(image)}
-    if len(kinds) != 1 or not kinds <= {"uint8", "uint16", "float"}:
-        raise ImageError(
-            expected="both images as uint8, both as uint16, or both as floats",
-            got=f"{reference.dtype} and {image.dtype}",
-            do="convert one, so that both have one scale",
-        )
-    if "float" in kinds and not (np.isfinite(reference).all() and np.isfinite(image).all()):
-        raise ImageError(expected="finite values", got="NaN or infinity", do="check what made these images")
-
-
-def _kind(image: Array) -> str:
-    return "float" if image.dtype.kind == "f" else image.dtype.name
-
-
-def _check_peak(reference: Array, image: Array, peak: float) -> None:
-    highest = max((int(part.max()) for part in (reference, image) if part.dtype.kind == "u" and part.size), default=0)
-    if not 0 < peak < math.inf or highest > peak:
-        raise ImageError(
-            expected="a positive peak, no smaller than any integer value",
-            got=f"peak={peak} and values up to {highest}",
-            do="give the scale's largest value as peak: 255, or 65535 for 16 bits",
-        )
