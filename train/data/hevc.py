@@ -13,6 +13,7 @@ import numpy as np
 
 from octopix.errors import ConfigError, DataError, ImageError
 from octopix.images import Array
+from train.data.sources import ImageRef
 from train.data.yuv import BSD_SIZE, FrameSize, to_i420, to_rgb
 
 FRAME_RATE = 30
@@ -88,6 +89,16 @@ def crop_for_qecnn(image: Array) -> Array:
             do="leave it out of this set",
         )
     return np.ascontiguousarray(lying[: BSD_SIZE.height, : BSD_SIZE.width])
+
+
+def frame_ref(ref: ImageRef) -> ImageRef:
+    """An image as I420 frame of the protocol, uint8 (480, 480), by the same name."""
+
+    def read() -> Array:
+        with ref.named():
+            return to_i420(crop_for_qecnn(ref.read()))
+
+    return ImageRef(ref.name, read)
 
 
 def _numbered_crop(number: int, image: Array) -> Array:
