@@ -5,13 +5,13 @@ of JPEG away. No skip, as in the paper. The document pads by repeating the edge;
 do without another operator.
 """
 
+import numpy as np
 import tf_keras
+
+from train.models.starts import hand_on
 
 SIDES = {"features": 9, "mapping": 1, "reconstruction": 5}
 """Kernel sides by layer."""
-
-FAINT = 0.01
-"""Factor of the random weights beside an identity."""
 
 
 def build() -> tf_keras.Model:
@@ -33,13 +33,5 @@ def build() -> tf_keras.Model:
     x = conv(1, "reconstruction", dtype="float32")(x)
     model = tf_keras.Model(image, x, name="srcnn")
     for name in SIDES:
-        _hand_on(model.get_layer(name))
+        hand_on(model.get_layer(name), np.ones((1, 1)))
     return model
-
-
-def _hand_on(layer: tf_keras.layers.Conv2D) -> None:
-    """Make the first filter copy the first input channel, nearly: its other weights stay random, but faint."""
-    kernel, middle = layer.kernel.numpy(), layer.kernel_size[0] // 2
-    kernel[..., 0] *= FAINT
-    kernel[middle, middle, 0, 0] = 1
-    layer.kernel.assign(kernel)
