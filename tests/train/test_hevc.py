@@ -76,7 +76,7 @@ def test_no_frames_and_several_sizes_are_refused():
 def test_the_protocol_gives_the_pinned_figures_on_b100():
     photos = [crop_for_qecnn(read_picture(path).pixels) for path in sorted(B100.glob("*.jpg"))]
     pairs = qecnn_pairs(photos)
-    # Pinned with three decimals; x265's pixels do not depend on the machine.
+    # Pinned with three decimals; x265 gives the same pixels with one thread and with several.
     assert np.mean([psnr(given, truth) for given, truth in pairs]) == pytest.approx(25.126, abs=0.0005)
     assert np.mean([psnr(given, photo) for (given, _), photo in zip(pairs, photos, strict=True)]) == pytest.approx(
         25.104, abs=0.0005

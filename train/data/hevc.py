@@ -21,7 +21,7 @@ FRAME_RATE = 30
 OPTIONS = {
     "preset": "medium",
     "crf": "35",
-    # x265's choice of frame threads goes by the machine's cores, and rate control looks at finished frames.
+    # By itself x265 takes frame threads by the machine's cores; its pixels are to depend on nothing of the kind.
     "x265-params": "keyint=1:frame-threads=1:log-level=none",
 }
 
