@@ -58,14 +58,20 @@ def test_grey_pictures_become_rgb():
     assert np.array_equal(grey[..., 0], grey[..., 2])
 
 
-@pytest.mark.parametrize("shape", [(319, 480), (320, 479), (300, 2000)])
-def test_small_images_are_refused_by_number(shape):
-    with pytest.raises(ImageError, match=f"at least 480x320.*{shape[1]}x{shape[0]}, image 1"):
-        qecnn_pairs([COFFEE, np.zeros((*shape, 3), np.uint8)])
+def test_images_without_a_whole_frame_stay_whole_and_leave_the_others_alone():
+    small = ROCKET[:101, :151]
+    (_, truth), frame = qecnn_pairs([small, COFFEE])
+    assert truth.shape == (100, 150, 3)
+    assert np.array_equal(frame[0], qecnn_pairs([COFFEE])[0][0])
+
+
+def test_a_frame_cannot_be_cut_from_a_smaller_image():
+    with pytest.raises(ImageError, match=r"at least 480x320.*479x400"):
+        crop_for_qecnn(np.zeros((400, 479, 3), np.uint8))
 
 
 def test_no_frames_and_several_sizes_are_refused():
-    with pytest.raises(DataError, match="got no frame"):
+    with pytest.raises(DataError, match="got none"):
         qecnn_pairs([])
     with pytest.raises(DataError, match="got 2 sizes"):
         compress([COFFEE[:64, :96], COFFEE[:64, :64]])

@@ -11,6 +11,7 @@ from functools import cache
 from octopix.errors import ConfigError
 from octopix.images import Array, crop_to_multiple, luma_bytes
 from octopix.resize import bicubic
+from train.data.jpeg import jpeg_twin
 from train.data.sources import ImageRef, ImageSet
 
 Pair = tuple[Array, Array]
@@ -83,8 +84,6 @@ def _each(pair_of: Callable[[Array, int], Pair]) -> Degrade:
 
 
 def _jpeg_pair(image: Array, scale: int) -> Pair:
-    from train.data.jpeg import jpeg_twin
-
     return jpeg_twin(image, quality=20), image
 
 
@@ -163,9 +162,16 @@ def as_channels(image: Array, channels: str) -> Array:
     return image if image.shape[-1] == 3 else image.repeat(3, axis=-1)
 
 
+def pair_in_channels(pair: Pair, channels: str | None) -> Pair:
+    """Both pictures by `as_channels`; None leaves them as they are."""
+    if channels is None:
+        return pair
+    given, truth = pair
+    return as_channels(given, channels), as_channels(truth, channels)
+
+
 def _converted(read: Callable[[], Pair], channels: str | None) -> Callable[[], Pair]:
     def converted() -> Pair:
-        given, truth = read()
-        return (given, truth) if channels is None else (as_channels(given, channels), as_channels(truth, channels))
+        return pair_in_channels(read(), channels)
 
     return converted

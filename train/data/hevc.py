@@ -12,7 +12,7 @@ import av
 import numpy as np
 
 from octopix.errors import ConfigError, DataError, ImageError
-from octopix.images import Array
+from octopix.images import Array, crop_to_multiple
 from train.data.sources import ImageRef
 from train.data.yuv import BSD_SIZE, FrameSize, to_i420, to_rgb
 
@@ -29,20 +29,24 @@ OPTIONS = {
 def qecnn_pairs(images: Sequence[Array]) -> list[tuple[Array, Array]]:
     """Each image ``(compressed, truth)`` by the protocol, all in one stream in the order given.
 
-    Rate control remembers earlier frames: another order, or another choice of images, gives other pixels.
+    Rate control remembers earlier frames: another order, or another choice of images, gives other pixels. Images that
+    hold no 480×320 stay whole but for odd sides; those of one size share a stream of their own.
 
     Args:
-        images: uint8 (H, W, 3) RGB or (H, W, 1) grey, at least 480×320 or 320×480.
+        images: uint8 (H, W, 3) RGB or (H, W, 1) grey.
 
     Returns:
-        Pairs of uint8 (320, 480, 3) RGB.
+        Pairs of uint8 (320, 480, 3) RGB, or smaller.
 
     Raises:
-        ImageError: an image too small; its number, counted from 0, is named.
         DataError: no image.
     """
-    originals = [to_i420(_numbered_crop(number, image)) for number, image in enumerate(images)]
-    return [(to_rgb(after), to_rgb(before)) for after, before in zip(compress_i420(originals), originals, strict=True)]
+    if not images:
+        raise DataError(expected="images for the HEVC protocol", got="none", do="correct DATA=")
+    originals = [to_i420(_frame(image)) for image in images]
+    shapes = dict.fromkeys(frame.shape for frame in originals)
+    streams = {shape: iter(compress_i420([each for each in originals if each.shape == shape])) for shape in shapes}
+    return [(to_rgb(next(streams[frame.shape])), to_rgb(frame)) for frame in originals]
 
 
 def compress(frames: Sequence[Array]) -> list[Array]:
@@ -101,11 +105,11 @@ def frame_ref(ref: ImageRef) -> ImageRef:
     return ImageRef(ref.name, read)
 
 
-def _numbered_crop(number: int, image: Array) -> Array:
-    try:
+def _frame(image: Array) -> Array:
+    if max(image.shape[:2]) >= BSD_SIZE.width and min(image.shape[:2]) >= BSD_SIZE.height:
         return crop_for_qecnn(image)
-    except ImageError as error:
-        raise ImageError(expected=error.expected, got=f"{error.got}, image {number}", do=error.do) from error
+    rgb = image if image.shape[-1] == 3 else image.repeat(3, axis=-1)
+    return crop_to_multiple(rgb, 2)
 
 
 def _common_size(frames: Sequence[Array]) -> FrameSize:

@@ -10,7 +10,7 @@ from typing import get_args
 
 from octopix.errors import DataError, ImageError
 from octopix.images import Array
-from train.data.degradations import Pair, PairRef, PairSet, as_channels
+from train.data.degradations import Pair, PairRef, PairSet, pair_in_channels
 from train.data.sources import FOLDER_PURPOSES, SUFFIXES, ImageRef, Purpose, file_ref, image_files
 from train.data.yuv import FrameSize, read_twins, to_rgb
 
@@ -169,7 +169,7 @@ def _twin(name: str, good: ImageRef, poor: ImageRef, *, scale: int) -> PairRef:
             given = poor.read()
             _check_sizes(given, truth, scale)
         # One twin in colour makes a pair in colour.
-        return _in_channels((given, truth), None if given.shape[-1] == truth.shape[-1] else "rgb")
+        return pair_in_channels((given, truth), None if given.shape[-1] == truth.shape[-1] else "rgb")
 
     return PairRef(name, read)
 
@@ -193,11 +193,4 @@ def _side_by_side(ref: ImageRef) -> PairRef:
 
 
 def _read(ref: PairRef, channels: str | None) -> Pair:
-    return _in_channels(ref.read(), channels)
-
-
-def _in_channels(pair: Pair, channels: str | None) -> Pair:
-    if channels is None:
-        return pair
-    given, truth = pair
-    return as_channels(given, channels), as_channels(truth, channels)
+    return pair_in_channels(ref.read(), channels)
