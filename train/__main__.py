@@ -6,28 +6,27 @@ python -m train import CHECKPOINT.pth --model lesrcnn_x2 --out weights.safetenso
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
 
-from octopix.errors import ConfigError
 from octopix.exits import exit_code_of
-from train.quiet import native_noise_dropped
-
-if TYPE_CHECKING:
-    from train.trainer import Trainer
+from train.commands import importing, listing, training
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code (see `octopix.exits`)."""
     given = sys.argv[1:] if arguments is None else arguments
     if given[:1] == ["import"]:
-        run, options = _import, _import_parser().parse_args(given[1:])
+        run, options = importing.run, _import_parser().parse_args(given[1:])
     else:
         options = _parser().parse_args(given)
-        run = _list if options.list else _train
-    return exit_code_of(lambda: run(options), stopped="stopped; the same command goes on at the last validation")
+        run = listing.run if options.list else training.run
+    return exit_code_of(lambda: _say(run(options)), stopped="stopped; the same command goes on at the last validation")
+
+
+def _say(lines: list[str]) -> None:
+    for line in lines:
+        print(line)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -55,90 +54,6 @@ def _import_parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", required=True, help="name in the zoo")
     parser.add_argument("--out", type=Path, required=True, help="safetensors file to write, for `quantize --weights`")
     return parser
-
-
-def _import(options: argparse.Namespace) -> None:
-    from train.importing import import_checkpoint
-    from train.models import find_model
-
-    spec = find_model(options.model)
-    with native_noise_dropped():
-        values = import_checkpoint(options.checkpoint, spec, options.out)
-    print(f"{options.out}: {values:,} values of {options.checkpoint.name}")
-
-
-def _list(options: argparse.Namespace) -> None:
-    from train.models import MODELS  # TensorFlow, 3 s
-
-    rows = [
-        {
-            "name": spec.name,
-            "title": spec.title,
-            "task": spec.task,
-            "scale": spec.scale,
-            "channels": spec.channels,
-            "parameters": spec.parameters,
-            "recipe": f"train/recipes/{spec.recipe.name}",
-            "weights": f"train/weights/{spec.weights.name}" if spec.weights.exists() else None,
-        }
-        for spec in MODELS.values()
-    ]
-    if options.json:
-        print(json.dumps(rows, indent=2))
-        return
-    for row in rows:
-        state = row["weights"] or f"untrained: make train MODEL={row['name']}"
-        print(f"{row['name']:<16} {row['parameters']:>10,} parameters   {state}")
-
-
-def _train(options: argparse.Namespace) -> None:
-    from train.data.sources import digest, images_for, locate
-    from train.models import find_model
-    from train.recipe import read_recipe
-
-    spec = find_model(options.model)
-    if options.until is not None and options.until < 1:
-        raise ConfigError(expected="--until of at least 1 step", got=str(options.until), do="leave it out to train all")
-    recipe = read_recipe(options.recipe or spec.recipe, model=spec.name)
-    home = locate(options.data)
-    with native_noise_dropped() as screen:
-        from train.pipeline import load_pairs
-        from train.publishing import publish
-        from train.trainer import Trainer
-
-        train, validate = images_for(home, "train"), images_for(home, "validate")
-        images = "; ".join(f"{each.title}, {digest(each)}" for each in (train, validate))
-        print(f"{spec.title}: {recipe.steps:,} steps in {recipe.precision}, images: {images}", file=screen)
-        trainer = Trainer(
-            spec,
-            recipe,
-            options.run or Path("runs") / spec.name,
-            train=load_pairs(spec, train),
-            validate=load_pairs(spec, validate),
-            images=images,
-        )
-        _run(trainer, options.until or recipe.steps, screen)
-    if trainer.best_weights.exists():
-        print(trainer.best_weights)
-    if options.publish:
-        with native_noise_dropped():
-            publish(spec, trainer.best_weights)
-        print(spec.weights)
-
-
-def _run(trainer: "Trainer", goal: int, screen: TextIO) -> None:
-    """Train to step ``goal`` under a progress bar, with a line after each validation."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(file=screen, soft_wrap=True)) as bar:
-        task = bar.add_task("training", total=goal, completed=trainer.step)
-        for epoch in trainer.run(until=goal, progress=lambda step: bar.update(task, completed=step)):
-            bar.console.print(
-                f"step {epoch.step:>7}  loss {epoch.loss:.5f}  validation {epoch.psnr:.3f} dB"
-                f"  best {epoch.best_psnr:.3f} dB  {epoch.megapixels_per_second:.2f} megapixels/s"
-            )
 
 
 if __name__ == "__main__":

@@ -5,14 +5,22 @@ better kernels (Bhardwaj et al., "Collapsible Linear Blocks for Super-Efficient 
 product is taken on the kernels, not on the images, so a step costs hardly more than a plain one.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 import tf_keras
 
+from octopix.errors import ConfigError
+from train.collapsible import CollapsibleConv2D
+
+Array = npt.NDArray[np.float32]
+
 
 @tf_keras.utils.register_keras_serializable(package="octopix")
-class ExpandedConv2D(tf_keras.layers.Conv2D):
+class ExpandedConv2D(CollapsibleConv2D):
     """A convolution whose kernel is ``expand`` (k×k, in → expansion) times ``project`` (1×1, expansion → out).
 
     Args:
@@ -24,53 +32,61 @@ class ExpandedConv2D(tf_keras.layers.Conv2D):
         super().__init__(*args, **options)
         self.expansion = expansion
 
-    def build(self, input_shape: tf.TensorShape) -> None:
-        """Make the factors; kept in float32 under every policy, because their product is."""
+    def _make_weights(self) -> None:
         gain = 2.0 if self.activation is tf_keras.activations.relu else 1.0
-
-        def weight(name: str, shape: tuple[int, ...], initializer: Any) -> tf.Variable:
-            return self.add_weight(name, shape, initializer=initializer, experimental_autocast=False)
-
         scaling = tf_keras.initializers.VarianceScaling
-        self.expand = weight("expand", (*self.kernel_size, input_shape[-1], self.expansion), scaling(1.0))
-        self.project = weight("project", (self.expansion, self.filters), scaling(gain))
-        self.bias = weight("bias", (self.filters,), "zeros") if self.use_bias else None
-        self.built = True
-
-    def collapsed(self) -> tf.Tensor:
-        """The plain kernel (k, k, in, out), float32."""
-        return tf.tensordot(self.expand, self.project, axes=1)
+        self.expand = self._weight("expand", (*self.kernel_shape[:-1], self.expansion), scaling(1.0))
+        self.project = self._weight("project", (self.expansion, self.filters), scaling(gain))
+        self.bias = self._weight("bias", (self.filters,), "zeros") if self.use_bias else None
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Convolve with the collapsed kernel."""
-        kernel = tf.cast(self.collapsed(), self.compute_dtype)
-        result = tf.nn.conv2d(inputs, kernel, self.strides, self.padding.upper(), dilations=self.dilation_rate)
+        result = self._convolved(inputs, self._kernel())
         if self.bias is not None:
             result += tf.cast(self.bias, self.compute_dtype)
         return self.activation(result)
 
+    def collapsed(self) -> dict[str, tf.Tensor]:
+        """The product of both, and the bias."""
+        return self._named(self._kernel(), self.bias)
+
+    def start_from(self, arrays: Mapping[str, Array]) -> set[str]:
+        """Set the factors to halves of the kernel's singular value decomposition, whose product is the kernel.
+
+        Directions beyond the kernel's rank stay random in ``expand`` and are zero in ``project``: they cost nothing
+        and learn like the others.
+
+        Raises:
+            ConfigError: the expansion is narrower than the kernel's rank may be.
+        """
+        kernel, bias = (arrays.get(f"{self.name}/{name}:0") for name in ("kernel", "bias"))
+        filled = set()
+        if kernel is not None and kernel.shape == self.kernel_shape:
+            self._factorize(kernel)
+            filled.add(f"{self.name}/kernel:0")
+        if bias is not None and self.bias is not None and bias.shape == tuple(self.bias.shape):
+            self.bias.assign(bias)
+            filled.add(f"{self.name}/bias:0")
+        return filled
+
+    def _factorize(self, kernel: Array) -> None:
+        left, values, right = np.linalg.svd(kernel.reshape(-1, self.filters).astype(np.float64), full_matrices=False)
+        rank = len(values)
+        if rank > self.expansion:
+            raise ConfigError(
+                expected=f"an expansion of at least {rank}, for {self.name} to start from given weights",
+                got=str(self.expansion),
+                do="widen `expansion`, or leave `start` out of the recipe",
+            )
+        expand, project = self.expand.numpy(), np.zeros(self.project.shape)
+        expand[..., :rank] = (left * np.sqrt(values)).reshape(*kernel.shape[:-1], rank)
+        project[:rank] = np.sqrt(values)[:, None] * right
+        self.expand.assign(expand)
+        self.project.assign(project)
+
+    def _kernel(self) -> tf.Tensor:
+        return tf.tensordot(self.expand, self.project, axes=1)
+
     def get_config(self) -> dict[str, Any]:
         """Configuration for saving."""
         return {**super().get_config(), "expansion": self.expansion}
-
-
-def expanded(model: tf_keras.Model, expansion: int) -> tf_keras.Model:
-    """A fresh copy of ``model`` with every convolution expanded; the weights are new, not copied."""
-
-    def replace(layer: tf_keras.layers.Layer) -> tf_keras.layers.Layer:
-        if type(layer) is tf_keras.layers.Conv2D:
-            return ExpandedConv2D(expansion=expansion, **layer.get_config())
-        return layer.__class__.from_config(layer.get_config())
-
-    return tf_keras.models.clone_model(model, clone_function=replace)
-
-
-def collapsed_weights(model: tf_keras.Model) -> list[tf.Tensor]:
-    """Weights in the order of the plain model's ``weights``, whether or not ``model`` is expanded."""
-    found: list[tf.Tensor] = []
-    for layer in model.layers:
-        if isinstance(layer, ExpandedConv2D):
-            found += [layer.collapsed()] + ([] if layer.bias is None else [layer.bias])
-        else:
-            found += layer.weights
-    return found

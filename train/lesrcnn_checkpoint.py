@@ -39,6 +39,20 @@ def convert(tensors: Mapping[str, Array], scale: int) -> dict[str, Array]:
     return weights
 
 
+def convert_blind(tensors: Mapping[str, Array]) -> dict[str, Array]:
+    """Weights of the whole family ``lesrcnn_blind``: the trunk, and the heads of all scales (``up0_x2/kernel:0``).
+
+    Raises:
+        ModelFileError: see `convert`.
+    """
+    weights: dict[str, Array] = {}
+    for scale in STEPS:
+        for name, array in convert(tensors, scale).items():
+            layer, _, variable = name.partition("/")
+            weights[f"{layer}_x{scale}/{variable}" if layer.startswith("up") else name] = array
+    return weights
+
+
 def _take(left: dict[str, Array], name: str) -> Array:
     if name not in left:
         raise _foreign(f"no tensor {name}")

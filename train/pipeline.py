@@ -49,7 +49,7 @@ def batches(pairs: Pairs, *, spec: ModelSpec, recipe: Recipe, stage: Stage, step
         lr, hr = tf.numpy_function(lambda s: sampler.draw(int(s)), [step], (tf.uint8, tf.uint8))
         return _unit(lr, small), _unit(hr, large)
 
-    numbers = tf.data.Dataset.range(steps.start, steps.stop)
+    numbers = tf.data.Dataset.range(steps.start, steps.stop, steps.step)
     return numbers.map(draw, num_parallel_calls=2, deterministic=True).prefetch(8)
 
 

@@ -4,7 +4,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    ValidationError,
+)
 
 from octopix.errors import ConfigError
 
@@ -39,6 +47,8 @@ class Recipe(BaseModel):
     precision: Precision
     expansion: NonNegativeInt = 0
     """Width of the linear expansion each convolution is trained with (`train.expansion`); 0 trains it plainly."""
+    start: str | None = None
+    """Model of the zoo whose committed weights fill all variables that have the same name and shape here."""
     average: float = Field(ge=0, lt=1)
     """Decay of the running average of weights that is validated and kept; 0 keeps the raw weights."""
     epoch_steps: PositiveInt

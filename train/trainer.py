@@ -1,10 +1,9 @@
 """Training that can be killed at any moment: it continues at the last validated step, with the same batches."""
 
-import json
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -13,38 +12,31 @@ import tensorflow as tf
 import tf_keras
 
 from octopix.errors import ConfigError
-from octopix.files import write_text
 from octopix.images import Array
-from train.expansion import collapsed_weights, expanded
+from train.checkpoints import Checkpoints
+from train.forms import collapsed, deployable, trainable, trained_variables, variables
 from train.losses import LOSSES
 from train.models.spec import ModelSpec
 from train.pipeline import batches
 from train.recipe import Recipe, Stage
+from train.run_folder import Epoch, RunFolder
 from train.validation import Validator
-from train.weights import save_weights
+from train.warm_start import start_from_zoo
+from train.weights import save_arrays
 
 Pairs = Sequence[tuple[Array, Array]]
-KEPT = 2
-"""Checkpoints in a folder: the newest, and one to fall back to."""
-
-UNREADABLE = (tf.errors.OpError, IndexError, RuntimeError, ValueError)
-"""What TensorFlow raises on damaged checkpoints; a file cut short is an IndexError of its C++."""
-
-POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
+Step = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
 @dataclass(frozen=True)
-class Epoch:
-    """What one stretch of ``epoch_steps`` brought."""
+class Member:
+    """One network of a training, and what it learns from."""
 
-    step: int
-    loss: float
-    psnr: float
-    """Mean PSNR of the averaged weights on the validation images, dB."""
-    best_psnr: float
-    learning_rate: float
-    megapixels_per_second: float
-    """HR megapixels trained on per second of wall time, validation left out."""
+    spec: ModelSpec
+    train: Pairs
+    """``(network input, ground truth)``, uint8."""
+    validate: Pairs
+    """Pairs on which the best weights are chosen."""
 
 
 def learning_rate(stage: Stage, step: int) -> float:
@@ -57,37 +49,47 @@ def learning_rate(stage: Stage, step: int) -> float:
 
 
 class Trainer:
-    """One model, one recipe, one folder.
+    """One recipe, one folder, and one network or a family of networks with layers in common.
 
-    The folder holds ``checkpoints/`` (to resume), ``best.safetensors`` (the weights to keep),
+    Of a family, batch number n trains member n modulo their number; layers of one name are one layer. The folder
+    holds ``checkpoints/`` (to resume), ``best.safetensors`` (the weights to keep, of all members),
     ``history.jsonl`` (one line an epoch) and ``tensorboard/``.
 
     Args:
-        spec: model to train.
+        members: the networks and their images.
         recipe: how.
         folder: where; a folder of another recipe, or of other images, is refused.
-        train: ``(lr, hr)`` uint8 pairs.
-        validate: pairs on which the best weights are chosen.
-        images: what these pairs are, in words and a digest; it is written into the weights file.
+        images: what the images are, in words and a digest; it is written into the weights file.
+
+    Raises:
+        ConfigError: the folder is another training's or damaged, or the recipe's start does not fit.
     """
 
-    def __init__(
-        self, spec: ModelSpec, recipe: Recipe, folder: Path, *, train: Pairs, validate: Pairs, images: str
-    ) -> None:
-        self.spec, self.recipe, self.folder, self.images = spec, recipe, folder, images
-        _claim(folder, recipe, images)
+    def __init__(self, members: Sequence[Member], recipe: Recipe, folder: Path, *, images: str) -> None:
+        self.recipe, self.images, self._members = recipe, images, tuple(members)
+        self.folder = RunFolder(folder)
+        start = self.folder.check(recipe, images)
         tf_keras.utils.set_random_seed(recipe.seed)
-        self._model = _built(spec, POLICIES[recipe.precision], recipe.expansion)
-        self._average = _built(spec, "float32")
-        self._follow(0.0)
+        specs = [member.spec for member in members]
+        self._models, self._averages = trainable(specs, recipe), deployable(specs)
         self._optimizer = tf_keras.optimizers.Adam(recipe.stages[0].learning_rate)
-        self._optimizer.build(self._model.trainable_variables)
-        self._train = train
-        self._validator = Validator(self._average, validate, scale=spec.network_scale)
+        self._optimizer.build(trained_variables(self._models))
+        self._validators = [
+            Validator(model, member.validate, scale=member.spec.network_scale)
+            for model, member in zip(self._averages, members, strict=True)
+        ]
         self._step = tf.Variable(0, dtype=tf.int64)
         self._best = tf.Variable(-math.inf, dtype=tf.float64)
-        self._manager = self._checkpoints()
-        self._writer = tf.summary.create_file_writer(str(folder / "tensorboard"))
+        self._steps: dict[tuple[int, str], Step] = {}
+        self._checkpoints = Checkpoints(self.folder.checkpoints, self._state())
+        if recipe.start and not self.step:
+            start = start_from_zoo(self._models, recipe.start)
+        if not self.step:
+            self._follow(0.0)
+        self.start = start
+        """What was filled from the recipe's start, in words."""
+        self.folder.claim(recipe, images, start)
+        self._writer = tf.summary.create_file_writer(str(self.folder.tensorboard))
 
     @property
     def step(self) -> int:
@@ -97,7 +99,7 @@ class Trainer:
     @property
     def best_weights(self) -> Path:
         """The file of the best averaged weights so far."""
-        return self.folder / "best.safetensors"
+        return self.folder.best_weights
 
     def run(self, *, until: int | None = None, progress: Callable[[int], None] = lambda step: None) -> Iterator[Epoch]:
         """Train to the end of the recipe (or to step ``until``), yielding after each validation.
@@ -105,7 +107,8 @@ class Trainer:
         ``progress`` is told the number of steps done. State is saved before each yield.
 
         Raises:
-            ConfigError: the training diverged; what was saved before stays as it was.
+            ConfigError: the training diverged, or a checkpoint cannot be written; what was saved before stays as
+                it was.
         """
         goal = min(until or self.recipe.steps, self.recipe.steps)
         while self.step < goal:
@@ -115,19 +118,40 @@ class Trainer:
 
     def _epoch(self, stage: Stage, within: int, steps: range, progress: Callable[[int], None]) -> Epoch:
         began, losses = time.perf_counter(), tf_keras.metrics.Mean()
-        train_step = self._train_step(stage)
-        source = batches(self._train, spec=self.spec, recipe=self.recipe, stage=stage, steps=steps)
-        for done, (lr, hr) in enumerate(source):
+        for done, (turn, lr, hr) in enumerate(self._batches(stage, steps)):
             self._optimizer.learning_rate.assign(learning_rate(stage, within + done))
-            losses.update_state(train_step(lr, hr))
+            losses.update_state(self._train_step(turn, stage)(lr, hr))
             progress(steps.start + done + 1)
         seconds = time.perf_counter() - began
-        pixels = len(steps) * stage.batch * (stage.patch * self.spec.network_scale) ** 2
+        pixels = sum(stage.batch * (stage.patch * self._spec_of(step).network_scale) ** 2 for step in steps)
         self._step.assign(steps.stop)
         return self._close_epoch(float(losses.result()), within + len(steps) - 1, stage, pixels / seconds / 1e6)
 
-    def _train_step(self, stage: Stage) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
-        model, optimizer, loss_of = self._model, self._optimizer, LOSSES[stage.loss]
+    def _batches(self, stage: Stage, steps: range) -> Iterator[tuple[int, tf.Tensor, tf.Tensor]]:
+        """Whose turn it is, and a batch for it."""
+        count = len(self._members)
+        sources = {}
+        for first in steps[:count]:
+            member = self._members[first % count]
+            own = range(first, steps.stop, count)
+            sources[first % count] = iter(
+                batches(member.train, spec=member.spec, recipe=self.recipe, stage=stage, steps=own)
+            )
+        for step in steps:
+            yield step % count, *next(sources[step % count])
+
+    def _spec_of(self, step: int) -> ModelSpec:
+        return self._members[step % len(self._members)].spec
+
+    def _train_step(self, turn: int, stage: Stage) -> Step:
+        """The compiled step of one member under the stage's loss, made once."""
+        key = turn, stage.loss
+        if key not in self._steps:
+            self._steps[key] = self._compiled(turn, stage)
+        return self._steps[key]
+
+    def _compiled(self, turn: int, stage: Stage) -> Step:
+        model, optimizer, loss_of = self._models[turn], self._optimizer, LOSSES[stage.loss]
 
         @tf.function(reduce_retracing=True)
         def step(lr: tf.Tensor, hr: tf.Tensor) -> tf.Tensor:
@@ -141,39 +165,42 @@ class Trainer:
             )  # a short memory as long as little is known
             return loss
 
-        return cast(Callable[[tf.Tensor, tf.Tensor], tf.Tensor], step)
+        return cast(Step, step)
 
     def _follow(self, decay: tf.Tensor | float) -> None:
         """Move the averaged weights towards the trained ones; ``decay`` 0 copies."""
-        for kept, new in zip(self._average.weights, collapsed_weights(self._model), strict=True):
-            kept.assign(decay * kept + (1 - decay) * tf.cast(new, kept.dtype))
+        trained = collapsed(self._models)
+        for name, kept in variables(self._averages).items():
+            kept.assign(decay * kept + (1 - decay) * tf.cast(trained[name], kept.dtype))
 
     def _close_epoch(self, loss: float, within: int, stage: Stage, speed: float) -> Epoch:
         self._check_finite(loss)
-        value = self._validator.psnr()
+        value = float(np.mean([validator.psnr() for validator in self._validators]))
         if value > float(self._best.numpy()):
             self._best.assign(value)
-            save_weights(self._average, self.best_weights, self._history(value))
+            arrays = {name: weight.numpy() for name, weight in variables(self._averages).items()}
+            save_arrays(arrays, self.best_weights, self._history(value))
         epoch = Epoch(self.step, loss, value, float(self._best.numpy()), learning_rate(stage, within), speed)
         self._log(epoch)
-        self._manager.save(self.step)
+        self._checkpoints.save(self.step)
         return epoch
 
     def _check_finite(self, loss: float) -> None:
-        if math.isfinite(loss) and all(np.isfinite(weight.numpy()).all() for weight in self._average.weights):
+        weights = variables(self._averages).values()
+        if math.isfinite(loss) and all(np.isfinite(weight.numpy()).all() for weight in weights):
             return
-        good = (self._kept() or ["ckpt-0"])[0].rpartition("-")[2]
         raise ConfigError(
             expected=f"finite loss and weights at step {self.step}",
-            got=f"a training that diverged (loss {loss}); the last good checkpoint is step {good}",
+            got=f"a training that diverged (loss {loss}); the last good checkpoint is step {self._checkpoints.newest}",
             do="lower the learning rate of the recipe, and name a new folder with --run",
         )
 
     def _history(self, value: float) -> dict[str, str]:
+        words = [self.recipe.initialisation, *([self.start] if self.start else [])]
         return {
-            "model": self.spec.name,
+            "model": self.recipe.model,
             "recipe": self.recipe.model_dump_json(),
-            "initialisation": self.recipe.initialisation,
+            "initialisation": "; ".join(words),
             "images": self.images,
             "step": str(self.step),
             "validation_psnr": f"{value:.4f}",
@@ -181,66 +208,20 @@ class Trainer:
         }
 
     def _log(self, epoch: Epoch) -> None:
-        path = self.folder / "history.jsonl"
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        kept = [line for line in lines if json.loads(line)["step"] < epoch.step]
-        write_text(path, "\n".join([*kept, json.dumps(asdict(epoch), allow_nan=False)]) + "\n")
+        self.folder.log(epoch)
         with self._writer.as_default(step=epoch.step):
             for name in ("loss", "psnr", "learning_rate", "megapixels_per_second"):
                 tf.summary.scalar(name, getattr(epoch, name))
         self._writer.flush()
 
-    def _checkpoints(self) -> tf.train.CheckpointManager:
-        state = tf.train.Checkpoint(
-            model=self._model, average=self._average, optimizer=self._optimizer, step=self._step, best=self._best
-        )
-        self._restore(state)
-        folder, kept = str(self.folder / "checkpoints"), self._kept()
-        if kept:  # TensorFlow's note of them may be damaged
-            tf.compat.v1.train.update_checkpoint_state(folder, kept[0], kept[::-1])
-        return tf.train.CheckpointManager(state, folder, max_to_keep=KEPT)
-
-    def _restore(self, state: tf.train.Checkpoint) -> None:
-        """Fill ``state`` from the newest checkpoint that is whole; leave it as it is where there is none yet."""
-        problem = None
-        for prefix in self._kept():
-            try:
-                state.restore(prefix).assert_consumed()
-            except UNREADABLE as error:
-                problem = error
-            else:
-                return
-        if problem is not None:
-            raise ConfigError(
-                expected=f"a whole checkpoint in {self.folder / 'checkpoints'}",
-                got=f"damaged ones only ({str(problem).splitlines()[0]})",
-                do="restore them, or name a new folder with --run",
-            ) from problem
-
-    def _kept(self) -> list[str]:
-        """Checkpoints in the folder, newest first."""
-        found = (self.folder / "checkpoints").glob("ckpt-*.index")
-        prefixes = [str(path.with_suffix("")) for path in found]
-        return sorted(prefixes, key=lambda prefix: int(prefix.rpartition("-")[2]), reverse=True)
-
-
-def _built(spec: ModelSpec, policy: str, expansion: int = 0) -> tf_keras.Model:
-    before = tf_keras.mixed_precision.global_policy()
-    tf_keras.mixed_precision.set_global_policy(policy)
-    try:
-        model = spec.build()
-        return expanded(model, expansion) if expansion else model
-    finally:
-        tf_keras.mixed_precision.set_global_policy(before)
-
-
-def _claim(folder: Path, recipe: Recipe, images: str) -> None:
-    """Tie the folder to recipe and images: resuming under another one or on others would mix two trainings."""
-    stamp, text = folder / "recipe.json", json.dumps({"images": images, "recipe": recipe.model_dump(mode="json")})
-    if stamp.exists() and stamp.read_text(encoding="utf-8") != text:
-        raise ConfigError(
-            expected=f"a new folder, or one of the same recipe and images, at {folder}",
-            got="the run of another recipe or on other images",
-            do="name another folder with --run, or remove this one",
-        )
-    write_text(stamp, text)
+    def _state(self) -> dict[str, object]:
+        """What a checkpoint holds. Siblings have a place only in a family: a lone network's layout stays as it is."""
+        (model, *siblings), (average, *averages) = self._models, self._averages
+        state = {
+            "model": model,
+            "average": average,
+            "optimizer": self._optimizer,
+            "step": self._step,
+            "best": self._best,
+        }
+        return {**state, "siblings": siblings, "sibling_averages": averages} if siblings else state

@@ -3,22 +3,31 @@
 import hashlib
 import json
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import tf_keras
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from octopix.errors import ConfigError, ModelFileError
-from octopix.files import replacing
+from octopix.files import write_bytes
+from train.models import MODELS, find_family
 
 
 def save_weights(model: tf_keras.Model, path: Path, history: Mapping[str, str]) -> None:
     """Write every weight under its variable's name (``features/kernel:0``), with ``history`` as metadata."""
-    arrays = {weight.name: np.asarray(weight.numpy(), np.float32) for weight in model.weights}
-    with replacing(path) as part:
-        save_file(arrays, part, metadata=dict(history))
+    save_arrays({weight.name: np.asarray(weight.numpy(), np.float32) for weight in model.weights}, path, history)
+
+
+def save_arrays(arrays: Mapping[str, np.ndarray], path: Path, history: Mapping[str, str]) -> None:
+    """Write weights by name; what was there before stays until the new file is whole.
+
+    Raises:
+        OctopixError: it cannot be written, for instance because the disk is full.
+    """
+    write_bytes(path, save(dict(arrays), metadata=dict(history)))
 
 
 def load_weights(model: tf_keras.Model, path: Path) -> dict[str, str]:
@@ -36,11 +45,15 @@ def load_weights(model: tf_keras.Model, path: Path) -> dict[str, str]:
 def assign_weights(model: tf_keras.Model, arrays: Mapping[str, np.ndarray], source: str) -> None:
     """Fill ``model`` with ``arrays``, which must be its weights by name, neither fewer nor more.
 
+    What belongs to the siblings of a model of a family, which share its file, may stand there too.
+
     Raises:
         ModelFileError: see `load_weights`.
     """
     expected = {weight.name: tuple(weight.shape) for weight in model.weights}
     found = {name: array.shape for name, array in arrays.items()}
+    if found.keys() > expected.keys():
+        found = {name: shape for name, shape in found.items() if name in expected or name not in _siblings(model.name)}
     if expected != found:
         name = min(name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name))
         raise ModelFileError(
@@ -52,8 +65,15 @@ def assign_weights(model: tf_keras.Model, arrays: Mapping[str, np.ndarray], sour
         weight.assign(arrays[weight.name])
 
 
+@cache
+def _siblings(name: str) -> frozenset[str]:
+    """Names of all weights of the zoo's models that share a file with the model ``name``, if it is one of these."""
+    family = find_family(name) if name in MODELS else ()
+    return frozenset(weight.name for spec in family for weight in spec.build().weights)
+
+
 def read_weights(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
-    """Arrays and metadata of a weights file."""
+    """Arrays, float32 even where the file stores float16, and metadata of a weights file."""
     if not path.is_file():
         raise ConfigError(
             expected=f"float weights at {path.name}",
@@ -62,7 +82,9 @@ def read_weights(path: Path) -> tuple[dict[str, np.ndarray], dict[str, str]]:
         )
     try:
         with safe_open(path, "numpy") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+            names = file.keys()
+            arrays = {name: np.asarray(file.get_tensor(name), np.float32) for name in names}
+            return arrays, file.metadata() or {}
     except (SafetensorError, OSError) as error:
         raise ModelFileError(
             expected=f"a whole safetensors file at {path.name}", got=str(error), do="restore it, or train again"

@@ -52,7 +52,7 @@ def test_the_list_is_json_with_every_model():
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (("--model", "espcn_x5"), "expected a model of the zoo (espcn_x4,"),
+        (("--model", "espcn_x5"), "expected a model of the zoo (abpn_x2,"),
         (("--data", "phtoos"), "got phtoos, which is no folder"),
         (("--until", "0"), "expected --until of at least 1 step, got 0"),
         (("--recipe", "absent.yaml"), "expected a recipe at absent.yaml"),

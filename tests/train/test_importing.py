@@ -15,7 +15,7 @@ from octopix.errors import ConfigError, ModelFileError
 from octopix.images import luma_bytes, read_picture, shave, to_bytes
 from octopix.metrics import psnr
 from train.importing import import_checkpoint
-from train.models import find_model
+from train.models import find_family, find_model
 from train.torch_checkpoint import MAGIC, PROTOCOL, read_checkpoint
 from train.weights import load_weights
 
@@ -125,10 +125,17 @@ def reference(tensors, image, scale):
     return conv(conv(x, "conv18.0"), "add_mean.shifter")
 
 
-@pytest.mark.parametrize(("kind", "scale"), [("x2", 2), ("x3", 3), ("x4", 4), ("blind", 2), ("blind", 3), ("blind", 4)])
-def test_an_imported_model_computes_what_the_published_graph_computes(tmp_path, kind, scale):
-    tensors, spec = published(kind), find_model(f"lesrcnn_x{scale}")
-    values = import_checkpoint(write_stream(tmp_path / "les.pth", tensors), spec, tmp_path / "w.safetensors")
+@pytest.mark.parametrize(
+    ("kind", "model"),
+    [
+        *(("blind", f"lesrcnn_blind_x{scale}") for scale in (2, 3, 4)),
+        *((kind, f"lesrcnn_x{scale}") for scale in (2, 3, 4) for kind in (f"x{scale}", "blind")),
+    ],
+)
+def test_an_imported_model_computes_what_the_published_graph_computes(tmp_path, kind, model):
+    tensors, spec = published(kind), find_model(model)
+    scale, family = spec.scale, find_family(model)
+    values = import_checkpoint(write_stream(tmp_path / "les.pth", tensors), family, tmp_path / "w.safetensors")
     assert values == VALUES.get(kind, sum(tensor.size for tensor in tensors.values()))
     model = spec.build()
     history = load_weights(model, tmp_path / "w.safetensors")
@@ -144,7 +151,7 @@ def test_an_imported_model_computes_what_the_published_graph_computes(tmp_path, 
 def test_the_published_weights_reach_their_figure_on_set5(tmp_path):
     published_set = Path(COLLECTION) / "published"
     spec = find_model("lesrcnn_x2")
-    import_checkpoint(published_set / "lesrcnn_x2.pth", spec, tmp_path / "w.safetensors")
+    import_checkpoint(published_set / "lesrcnn_x2.pth", [spec], tmp_path / "w.safetensors")
     model = spec.build()
     load_weights(model, tmp_path / "w.safetensors")
     found = []
@@ -201,18 +208,18 @@ def test_tensors_of_another_network_are_refused_and_nothing_is_written(tmp_path,
     change(tensors)
     path = write_stream(tmp_path / "les.pth", tensors)
     with pytest.raises(ModelFileError, match=complaint):
-        import_checkpoint(path, find_model("lesrcnn_x2"), tmp_path / "w.safetensors")
+        import_checkpoint(path, find_family("lesrcnn_x2"), tmp_path / "w.safetensors")
     assert not (tmp_path / "w.safetensors").exists()
 
 
 def test_a_checkpoint_of_another_scale_is_refused(tmp_path):
     path = write_stream(tmp_path / "les.pth", published("x2"))
     with pytest.raises(ModelFileError, match="256 channels before a shuffle by 3"):
-        import_checkpoint(path, find_model("lesrcnn_x3"), tmp_path / "w.safetensors")
+        import_checkpoint(path, find_family("lesrcnn_x3"), tmp_path / "w.safetensors")
 
 
 def test_only_models_with_a_known_checkpoint_can_be_imported(tmp_path):
     with pytest.raises(ConfigError, match="lesrcnn_x2, lesrcnn_x3, lesrcnn_x4"):
-        import_checkpoint(tmp_path / "a.pth", find_model("espcn_x4"), tmp_path / "w.safetensors")
+        import_checkpoint(tmp_path / "a.pth", find_family("espcn_x4"), tmp_path / "w.safetensors")
     with pytest.raises(ConfigError, match="no such file"):
-        import_checkpoint(tmp_path / "a.pth", find_model("lesrcnn_x2"), tmp_path / "w.safetensors")
+        import_checkpoint(tmp_path / "a.pth", find_family("lesrcnn_x2"), tmp_path / "w.safetensors")

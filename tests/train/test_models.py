@@ -12,7 +12,7 @@ from octopix.runtime import open_session
 from train.data.degradations import network_pair
 from train.data.sources import images_for, locate
 from train.models import MODELS, find_model
-from train.trainer import Trainer
+from train.trainer import Member, Trainer
 from train.weights import load_weights, save_weights
 
 SIDE = 16
@@ -54,7 +54,7 @@ def test_it_trains_a_step_and_keeps_weights_that_load(spec, recipe, tmp_path):
     photograph = images_for(locate(None), "train").refs[0].read()[:128, :128]
     pairs = [network_pair(photograph, scale=spec.scale, channels=spec.channels)]
     short = recipe.model_copy(update={"model": spec.name, "expansion": 0})
-    trainer = Trainer(spec, short, tmp_path, train=pairs, validate=pairs, images="a photograph")
+    trainer = Trainer([Member(spec, pairs, pairs)], short, tmp_path, images="a photograph")
     (epoch,) = trainer.run(until=1)
     assert np.isfinite(epoch.loss)
     trained = spec.build()

@@ -24,7 +24,7 @@ def test_a_recipe_comes_back_as_it_was_written(recipe, tmp_path):
 
 @pytest.mark.parametrize("name", MODELS)
 def test_committed_recipes_are_valid_and_name_their_model(name):
-    assert read_recipe(MODELS[name].recipe).model == name
+    assert read_recipe(MODELS[name].recipe).model == MODELS[name].trained_as
 
 
 @pytest.mark.parametrize(

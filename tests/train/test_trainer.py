@@ -1,19 +1,19 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
 
 from octopix.errors import ConfigError
-from train.expansion import collapsed_weights, expanded
 from train.models import find_model
-from train.trainer import Trainer
+from train.trainer import Member, Trainer
 from train.weights import read_weights
 
 SPEC = find_model("espcn_x4")
 
 
 def trainer(recipe, folder, pairs, images="two photographs"):
-    return Trainer(SPEC, recipe, folder, train=pairs, validate=pairs[:1], images=images)
+    return Trainer([Member(SPEC, pairs, pairs[:1])], recipe, folder, images=images)
 
 
 def train(recipe, folder, pairs, until=None):
@@ -97,17 +97,50 @@ def test_nothing_but_damaged_checkpoints_is_an_error(recipe, tmp_path, pairs, ki
         trainer(recipe, tmp_path, pairs)
 
 
-def test_an_expanded_model_computes_what_its_collapsed_kernels_compute():
-    plain = SPEC.build()
-    wide = expanded(plain, 256)
-    plain.set_weights([np.asarray(weight) for weight in collapsed_weights(wide)])
-    image = np.random.default_rng(0).random((1, 9, 11, 1), dtype=np.float32)
-    # The same kernels through the same convolution: only the order of bias and sum may differ, by float32's 1e-7.
-    assert np.abs(wide(image) - plain(image)).max() < 1e-6
-    assert sum(np.size(weight) for weight in wide.weights) > sum(np.size(weight) for weight in plain.weights)
-
-
 def test_bfloat16_trains_float32_weights(recipe, tmp_path, pairs):
     train(recipe.model_copy(update={"precision": "bfloat16"}), tmp_path, pairs, until=2)
     arrays, _ = read_weights(tmp_path / "best.safetensors")
     assert {array.dtype for array in arrays.values()} == {np.dtype(np.float32)}
+
+
+def started(recipe, name):
+    return recipe.model_copy(update={"start": name, "expansion": 0})
+
+
+def test_a_start_is_told_and_stands_in_the_weights_file(recipe, tmp_path, pairs):
+    warm = trainer(started(recipe, "espcn_x4"), tmp_path, pairs)
+    assert warm.start.startswith("6 of 6 variables from espcn_x4, sha256 ")
+    assert next(warm.run()).psnr > train(recipe, tmp_path / "cold", pairs, until=2)[0].psnr
+    _, kept = read_weights(tmp_path / "best.safetensors")
+    assert kept["initialisation"] == f"random; {warm.start}"
+    # A resumed run does not start again: it tells what the first one did.
+    assert trainer(started(recipe, "espcn_x4"), tmp_path, pairs).start == warm.start
+
+
+def test_a_start_that_is_not_there_is_named_and_leaves_no_folder(recipe, tmp_path, pairs):
+    with pytest.raises(ConfigError, match="a model of the zoo"):
+        trainer(started(recipe, "espcn_x5"), tmp_path / "run", pairs)
+    assert not (tmp_path / "run" / "recipe.json").exists()
+
+
+def test_a_folder_claimed_before_a_key_was_invented_is_still_this_recipes(recipe, tmp_path, pairs):
+    train(recipe, tmp_path, pairs, until=2)
+    known = {key: value for key, value in recipe.model_dump(mode="json").items() if key != "start"}
+    stamp = tmp_path / "recipe.json"
+    stamp.write_text(json.dumps({"images": "two photographs", "recipe": known}), encoding="utf-8")
+    assert trainer(recipe, tmp_path, pairs).step == 2
+    stamp.write_text("{", encoding="utf-8")
+    with pytest.raises(ConfigError, match="the run of another recipe"):
+        trainer(recipe, tmp_path, pairs)
+
+
+def test_checkpoints_of_another_network_are_not_called_damaged(recipe, tmp_path, pairs):
+    train(recipe, tmp_path / "narrow", pairs, until=2)
+    wide = recipe.model_copy(update={"expansion": 16})
+    shutil.copytree(tmp_path / "narrow" / "checkpoints", tmp_path / "wide" / "checkpoints")
+    with pytest.raises(ConfigError, match="got those of another architecture"):
+        trainer(wide, tmp_path / "wide", pairs)
+    plain = recipe.model_copy(update={"expansion": 0})
+    shutil.copytree(tmp_path / "narrow" / "checkpoints", tmp_path / "plain" / "checkpoints")
+    with pytest.raises(ConfigError, match="got those of another architecture"):
+        trainer(plain, tmp_path / "plain", pairs)

@@ -35,6 +35,13 @@ def _resnet50(name: str, title: str, parameters: int, *, skips: bool = False) ->
 _FRAMES = {"degradation": "hevc-crf35", "lists": "bsds500"}
 """The QECNN protocol: frames of a video codec, trained on BSDS500 train only."""
 
+
+def _blind(scale: int, parameters: int) -> ModelSpec:
+    build = partial(_build, "lesrcnn", scale=scale, blind=True)
+    name, title = f"lesrcnn_blind_x{scale}", f"LESRCNN blind ×{scale}"
+    return ModelSpec(name, title, "super-resolution", scale, "rgb", 1, parameters, build, family="lesrcnn_blind")
+
+
 _LISTED = (
     _super_resolution("ABPN", "abpn", 2, "rgb", 33_464),
     _super_resolution("ABPN", "abpn", 3, "rgb", 42_539),
@@ -46,6 +53,9 @@ _LISTED = (
     _super_resolution("LESRCNN", "lesrcnn", 2, "rgb", 626_310),
     _super_resolution("LESRCNN", "lesrcnn", 3, "rgb", 810_950),
     _super_resolution("LESRCNN", "lesrcnn", 4, "rgb", 774_022),
+    _blind(2, 626_310),
+    _blind(3, 810_950),
+    _blind(4, 774_022),
     _super_resolution("OctoNet", "octonet", 2, "rgb", 50_604),
     _enhancement("qecnn", "QECNN", "qecnn", "rgb", 1_389_123, slim=partial(_build, "qecnn", thinner=16), **_FRAMES),
     _enhancement("qecnn_separable", "QECNN, separable", "qecnn_separable", "rgb", 50_883, **_FRAMES),
@@ -81,3 +91,14 @@ def find_model(name: str) -> ModelSpec:
             expected=f"a model of the zoo ({', '.join(sorted(MODELS))})", got=repr(name), do="correct MODEL="
         )
     return MODELS[name]
+
+
+def find_family(name: str) -> tuple[ModelSpec, ...]:
+    """The models that are trained together as ``name``, or together with the model ``name``; most are alone.
+
+    Raises:
+        ConfigError: unknown; the message lists what is known.
+    """
+    together = [spec.trained_as for spec in MODELS.values() if name in (spec.name, spec.family)]
+    run = together[0] if together else find_model(name).trained_as
+    return tuple(spec for spec in MODELS.values() if spec.trained_as == run)

@@ -26,12 +26,14 @@ STEPS = {2: (2,), 3: (3,), 4: (2, 2)}
 """Sub-pixel steps by scale."""
 
 
-def build(*, scale: int, filters: int = 64) -> tf_keras.Model:
+def build(*, scale: int, filters: int = 64, blind: bool = False) -> tf_keras.Model:
     """LESRCNN for one scale.
 
     Args:
         scale: 2, 3 or 4.
         filters: width, 64 in the paper.
+        blind: one of the three networks that share all but their upsampling, whose layers are named by the scale
+            then (``up0_x2``).
 
     Returns:
         Model from (B, H, W, 3) to (B, H·scale, W·scale, 3), RGB in [0, 1].
@@ -41,6 +43,7 @@ def build(*, scale: int, filters: int = 64) -> tf_keras.Model:
         options = {"use_bias": False, "kernel_initializer": "he_normal", **options}
         return tf_keras.layers.Conv2D(count, side, padding="same", name=name, **options)
 
+    name, head = ("lesrcnn_blind", f"_x{scale}") if blind else ("lesrcnn", "")
     image = tf_keras.Input((None, None, 3), name="lr")
     shifted = MeanShift(RGB_MEAN, name="sub_mean", dtype="float32")(image)
     shallow = conv(filters, 3, "conv1", activation="relu")(shifted)
@@ -52,11 +55,11 @@ def build(*, scale: int, filters: int = 64) -> tf_keras.Model:
         x = tf_keras.layers.ReLU(name=f"rectified{number}")(x)
     x = tf_keras.layers.Add(name="deep_and_shallow")([x, shallow])
     for number, step in enumerate(STEPS[scale]):
-        x = conv(filters * step**2, 3, f"up{number}", use_bias=True)(x)
-        x = DepthToSpace(step, name=f"shuffle{number}")(x)
+        x = conv(filters * step**2, 3, f"up{number}{head}", use_bias=True)(x)
+        x = DepthToSpace(step, name=f"shuffle{number}{head}")(x)
     x = tf_keras.layers.ReLU(name="upsampled")(x)
     for number in range(1, 5):
         x = conv(filters, 3, f"conv17_{number}", activation="relu")(x)
     mean = tf_keras.initializers.Constant(RGB_MEAN)
     x = conv(3, 3, "conv18", use_bias=True, bias_initializer=mean, dtype="float32")(x)
-    return tf_keras.Model(image, x, name=f"lesrcnn_x{scale}")
+    return tf_keras.Model(image, x, name=f"{name}_x{scale}")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from octopix.card import Channels, Task
+from train.data.sources import Lists
 
 if TYPE_CHECKING:
     import tf_keras
@@ -34,7 +35,7 @@ class ModelSpec:
     build: "Callable[[], tf_keras.Model]"
     degradation: str = "bicubic"
     """What the network undoes: a name in `train.data.degradations.DEGRADATIONS`."""
-    lists: str = "collection"
+    lists: Lists = "collection"
     """Which committed lists of a data collection it trains, validates and calibrates on."""
     enlarged: bool = False
     """The network is 1:1 and meets its input already enlarged ``scale`` times by MATLAB's bicubic."""
@@ -49,14 +50,19 @@ class ModelSpec:
         return 1 if self.enlarged else self.scale
 
     @property
+    def trained_as(self) -> str:
+        """Name of its recipe, run and weights file: the family's, or its own."""
+        return self.family or self.name
+
+    @property
     def recipe(self) -> Path:
         """The committed recipe."""
-        return RECIPES / f"{self.family or self.name}.yaml"
+        return RECIPES / f"{self.trained_as}.yaml"
 
     @property
     def weights(self) -> Path:
         """The committed float weights (present once trained)."""
-        return WEIGHTS / f"{self.family or self.name}.safetensors"
+        return WEIGHTS / f"{self.trained_as}.safetensors"
 
     @property
     def depth(self) -> int:

@@ -1,0 +1,67 @@
+"""``python -m train --model NAME``: from a recipe and images to weights."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from octopix.errors import ConfigError
+from train.models import find_family
+from train.models.spec import ModelSpec
+from train.quiet import native_noise_dropped
+from train.recipe import read_recipe
+
+if TYPE_CHECKING:
+    from train.trainer import Member, Trainer
+
+
+def run(options: argparse.Namespace) -> list[str]:
+    """Train, or go on; says where the best weights are, and with ``--publish`` the zoo's."""
+    specs = find_family(options.model)
+    name = specs[0].trained_as
+    if options.until is not None and options.until < 1:
+        raise ConfigError(expected="--until of at least 1 step", got=str(options.until), do="leave it out to train all")
+    recipe = read_recipe(options.recipe or specs[0].recipe, model=name)
+    with native_noise_dropped() as screen:
+        from train.publishing import publish
+        from train.trainer import Trainer
+
+        members, images = members_of(specs, options.data)
+        titles = ", ".join(spec.title for spec in specs)
+        print(f"{titles}: {recipe.steps:,} steps in {recipe.precision}, images: {images}", file=screen)
+        trainer = Trainer(members, recipe, options.run or Path("runs") / name, images=images)
+        if trainer.start:
+            print(f"start: {trainer.start}", file=screen)
+        _train(trainer, options.until or recipe.steps, screen)
+        if options.publish:
+            publish(specs, trainer.best_weights)
+    written = [trainer.best_weights, *([specs[0].weights] if options.publish else [])]
+    return [str(path) for path in written if path.exists()]
+
+
+def members_of(specs: Sequence[ModelSpec], data: Path | None) -> tuple[list["Member"], str]:
+    """The networks with their images in memory, and what these images are: titles and digests."""
+    from train.data.sources import digest, images_for, locate
+    from train.pipeline import load_pairs
+    from train.trainer import Member
+
+    home = locate(data)
+    lists = specs[0].lists
+    train, validate = images_for(home, "train", lists=lists), images_for(home, "validate", lists=lists)
+    members = [Member(spec, load_pairs(spec, train), load_pairs(spec, validate)) for spec in specs]
+    return members, "; ".join(f"{each.title}, {digest(each)}" for each in (train, validate))
+
+
+def _train(trainer: "Trainer", goal: int, screen: TextIO) -> None:
+    """Train to step ``goal`` under a progress bar, with a line after each validation."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(file=screen, soft_wrap=True)) as bar:
+        task = bar.add_task("training", total=goal, completed=trainer.step)
+        for epoch in trainer.run(until=goal, progress=lambda step: bar.update(task, completed=step)):
+            bar.console.print(
+                f"step {epoch.step:>7}  loss {epoch.loss:.5f}  validation {epoch.psnr:.3f} dB"
+                f"  best {epoch.best_psnr:.3f} dB  {epoch.megapixels_per_second:.2f} megapixels/s"
+            )
