@@ -1,13 +1,16 @@
 """Networks in two forms: as they train, and as they deploy."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import tensorflow as tf
 import tf_keras
 
+from octopix.errors import ConfigError
 from train.collapsible import CollapsibleConv2D
 from train.expansion import ExpandedConv2D
 from train.models.spec import ModelSpec
+from train.normalization import NormalizedConv2D
 from train.recipe import Recipe
 
 Models = Sequence[tf_keras.Model]
@@ -31,18 +34,38 @@ def trainable(specs: Sequence[ModelSpec], recipe: Recipe) -> list[tf_keras.Model
 
 
 def training_form(model: tf_keras.Model, recipe: Recipe) -> tf_keras.Model:
-    """``model`` itself, or a copy with convolutions in a richer form, whose weights are new; all others are copied."""
-    if not recipe.expansion:
+    """``model`` itself, or a copy with convolutions in a richer form, whose weights are new; all others are copied.
+
+    Raises:
+        ConfigError: the recipe normalizes convolutions that are not there, or that ship without a bias to fold into.
+    """
+    if not (recipe.expansion or recipe.normalized):
         return model
-    copy = tf_keras.models.clone_model(model, clone_function=lambda layer: _richer(layer, recipe))
+    richer = partial(_richer, recipe=recipe)
+    copy = tf_keras.models.clone_model(model, clone_function=richer)
+    if recipe.normalized and not any(isinstance(layer, NormalizedConv2D) for layer in copy.layers):
+        raise _not_normalizable(recipe, f"{model.name}, which has none")
     _copy_weights(model, copy, [layer.name for layer in copy.layers if not isinstance(layer, CollapsibleConv2D)])
     return copy
 
 
-def _richer(layer: tf_keras.layers.Layer, recipe: Recipe) -> tf_keras.layers.Layer:
-    if type(layer) is tf_keras.layers.Conv2D and recipe.expansion:
+def _richer(layer: tf_keras.layers.Layer, *, recipe: Recipe) -> tf_keras.layers.Layer:
+    plain = type(layer) is tf_keras.layers.Conv2D
+    if plain and recipe.normalized and layer.name.startswith(recipe.normalized):
+        if not layer.use_bias:
+            raise _not_normalizable(recipe, f"{layer.name} without")
+        return NormalizedConv2D(**layer.get_config())
+    if plain and recipe.expansion:
         return ExpandedConv2D(expansion=recipe.expansion, **layer.get_config())
     return _copy(layer)
+
+
+def _not_normalizable(recipe: Recipe, got: str) -> ConfigError:
+    return ConfigError(
+        expected=f"convolutions with a bias, whose names begin with {recipe.normalized}",
+        got=got,
+        do="correct `normalized` of the recipe, or leave it out",
+    )
 
 
 def shared(models: Models) -> list[tf_keras.Model]:

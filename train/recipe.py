@@ -47,6 +47,8 @@ class Recipe(BaseModel):
     precision: Precision
     expansion: NonNegativeInt = 0
     """Width of the linear expansion each convolution is trained with (`train.expansion`); 0 trains it plainly."""
+    normalized: str | None = Field(default=None, min_length=1)
+    """Convolutions whose names begin so train with batch normalization (`train.normalization`), folded at the end."""
     start: str | None = None
     """Model of the zoo whose committed weights fill all variables that have the same name and shape here."""
     average: float = Field(ge=0, lt=1)

@@ -36,9 +36,10 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_happened(recipe, tmp_path, pair
     assert all(np.array_equal(ours[name], theirs[name]) for name in theirs)
 
 
-def test_training_improves_on_its_own_images(recipe, tmp_path, pairs):
+@pytest.mark.parametrize("form", [{"expansion": 8}, {"expansion": 0, "normalized": "features"}])
+def test_training_improves_on_its_own_images(recipe, tmp_path, pairs, form):
     stage = recipe.stages[0].model_copy(update={"steps": 60})
-    longer = recipe.model_copy(update={"epoch_steps": 30, "stages": (stage,)})
+    longer = recipe.model_copy(update={"epoch_steps": 30, "stages": (stage,), **form})
     epochs = train(longer, tmp_path, pairs)
     assert epochs[-1].loss < epochs[0].loss
     assert epochs[-1].psnr > epochs[0].psnr
