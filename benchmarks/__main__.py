@@ -4,10 +4,12 @@ python -m benchmarks table --model espcn_x4 [--artifacts DIR] [--data DIR] [--re
 python -m benchmarks report --results reports/espcn_x4/results.json
 python -m benchmarks zoo [--reports DIR]
 python -m benchmarks by-image --results A/results.json [B/results.json ...] --out FILE.png
+python -m benchmarks fid FOLDER_A FOLDER_B [--inception FILE.tflite] [--json]
 """
 
 import argparse
 import contextlib
+import dataclasses
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -18,6 +20,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from benchmarks.artifacts import FLOAT, Artifact, find_artifacts
 from benchmarks.commands import add_by_image, add_zoo, models_below
 from benchmarks.crops import choose, write_crops
+from benchmarks.fid import INCEPTION, INCEPTION_VARIABLE, Fid, fid, find_inception, image_count
 from benchmarks.report import PLOT_FOLDER, RESULTS, rewrite_report, write_report
 from benchmarks.suite import Measured, Stage, measure_model
 from benchmarks.summary import quantize_rows, summarise
@@ -60,6 +63,14 @@ def _parser() -> argparse.ArgumentParser:
     report.set_defaults(run=_report)
     add_zoo(commands)
     add_by_image(commands)
+    distance = commands.add_parser("fid", help="Fréchet Inception distance between two folders of images")
+    distance.add_argument("a", type=Path, metavar="FOLDER_A", help="images, e.g. the ground truth")
+    distance.add_argument("b", type=Path, metavar="FOLDER_B", help="images, e.g. what a network made")
+    distance.add_argument(
+        "--inception", type=Path, help=f"feature network, .tflite (default: ${INCEPTION_VARIABLE}, else {INCEPTION})"
+    )
+    distance.add_argument("--json", action="store_true", help="the figures as JSON on stdout, and nothing else there")
+    distance.set_defaults(run=_fid)
     return parser
 
 
@@ -110,6 +121,28 @@ def _crops(measured: Measured, artifacts: Sequence[Artifact], folder: Path) -> N
 def _report(options: argparse.Namespace) -> None:
     for path in rewrite_report(options.results):
         print(path)
+
+
+def _fid(options: argparse.Namespace) -> None:
+    inception = find_inception(options.inception)
+    with _progress() as stage:
+        advance = stage("features", image_count(options.a, options.b))
+        found = fid(options.a, options.b, inception, advance=advance)
+    if options.json:
+        print(dump_json(dataclasses.asdict(found) | {"biased": found.biased}), end="")
+        return
+    print("\n".join(_fid_lines(found, inception)))
+
+
+def _fid_lines(found: Fid, inception: Path) -> Iterator[str]:
+    yield f"FID {found.distance:.6g}"
+    yield f"images {found.images[0]} and {found.images[1]}, {found.dimensions} features of {inception.name}"
+    yield f"network {found.graph_sha256[:8]}: compare with scores by this network only"
+    if found.biased:
+        yield (
+            f"warning: biased, too high: {min(found.images)} images cannot fill {found.dimensions} dimensions; "
+            f"compare only with scores of as many images, and quote none of fewer than {found.dimensions + 1}"
+        )
 
 
 @contextlib.contextmanager

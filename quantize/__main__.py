@@ -33,7 +33,7 @@ ALL = "all"
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code (2 for an error of the user's, 130 for Ctrl-C)."""
     given = sys.argv[1:] if arguments is None else arguments
-    options = _parser().parse_args(given if given[:1] == ["conversion-speed"] else ["models", *given])
+    options = _parser().parse_args(given if given[:1] in (["conversion-speed"], ["inception"]) else ["models", *given])
     return exit_code_of(lambda: options.run(options), stopped="stopped: files already written are whole")
 
 
@@ -50,7 +50,8 @@ def _parser() -> argparse.ArgumentParser:
         parents=[common],
         prog="python -m quantize",
         description="Quantize a float model and prove what it costs.",
-        epilog="python -m quantize conversion-speed --help: time the conversion against TFLiteConverter's",
+        epilog="python -m quantize conversion-speed --help: time the conversion against TFLiteConverter's. "
+        "python -m quantize inception --help: the feature network of FID",
     )
     models.add_argument("--scheme", default="all", help=f"`all`, or some of: {', '.join(known_schemes())}")
     models.add_argument(
@@ -63,6 +64,14 @@ def _parser() -> argparse.ArgumentParser:
     speed = commands.add_parser("conversion-speed", parents=[common], description="Time Keras model to int8 bytes.")
     speed.add_argument("--out", type=Path, default=Path("benchmarks/results/conversion-speed.json"))
     speed.set_defaults(run=_conversion_speed)
+    inception = commands.add_parser(
+        "inception", description="Export the feature network of `python -m benchmarks fid`."
+    )
+    inception.add_argument(
+        "--out", type=Path, default=Path("artifacts/inception_v3.tflite"), help="default: %(default)s"
+    )
+    inception.add_argument("--weights", type=Path, help="Keras' .h5 without top (default: downloaded once by Keras)")
+    inception.set_defaults(run=_inception)
     return parser
 
 
@@ -116,6 +125,14 @@ def _conversion_speed(options: argparse.Namespace) -> None:
         result = conversion_speed(options.model, home)
     write_result(options.out, result)
     print(_speed_lines(result), end="")
+
+
+def _inception(options: argparse.Namespace) -> None:
+    with native_noise_dropped():
+        from quantize.inception import export_inception
+
+        export_inception(options.out, options.weights)
+    print(options.out)
 
 
 def _place(options: argparse.Namespace) -> "DataHome":
