@@ -36,7 +36,9 @@ class ExpandedConv2D(CollapsibleConv2D):
         gain = 2.0 if self.activation is tf_keras.activations.relu else 1.0
         scaling = tf_keras.initializers.VarianceScaling
         self.expand = self._weight("expand", (*self.kernel_shape[:-1], self.expansion), scaling(1.0))
-        self.project = self._weight("project", (self.expansion, self.filters), scaling(gain))
+        # A layer that is to start at nothing keeps to it: residuals that begin at full size can kill narrow ReLUs.
+        silent = isinstance(self.kernel_initializer, tf_keras.initializers.Zeros)
+        self.project = self._weight("project", (self.expansion, self.filters), "zeros" if silent else scaling(gain))
         self.bias = self._weight("bias", (self.filters,), "zeros") if self.use_bias else None
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:

@@ -35,5 +35,5 @@ def build(*, scale: int) -> tf_keras.Model:
     for number in range(1, DEPTH + 1):
         x = conv(FEATURES, f"mapping{number}", **rectified)(x)
     x = conv(subpixels, "to_subpixels", **rectified)(x)
-    x = conv(subpixels, "subpixels", dtype="float32")(x)
+    x = conv(subpixels, "subpixels", kernel_initializer="zeros", dtype="float32")(x)
     return tf_keras.Model(image, enlarged_on_anchor(image, x, scale), name=f"abpn_x{scale}")

@@ -33,5 +33,5 @@ def build(*, scale: int) -> tf_keras.Model:
     image = x = tf_keras.Input((None, None, 3), name="lr")
     for number in range(DEPTH + 1):
         x = conv(FEATURES, f"features{number}", activation="relu", kernel_initializer="he_normal")(x)
-    x = conv(3 * scale**2, "subpixels", dtype="float32")(x)
+    x = conv(3 * scale**2, "subpixels", kernel_initializer="zeros", dtype="float32")(x)
     return tf_keras.Model(image, enlarged_on_anchor(image, x, scale), name=f"octonet_x{scale}")
