@@ -12,9 +12,11 @@ Two exact simplifications against the published graph (`train.lesrcnn_checkpoint
   after it, so a bias could not express it at the borders.
 """
 
+import numpy as np
 import tf_keras
 
-from train.models.layers import DepthToSpace, MeanShift
+from train.models.layers import DepthToSpace, MeanShift, faint
+from train.models.starts import both_signs, hand_on, hand_on_enlarged
 
 RGB_MEAN = (0.4488, 0.4371, 0.4040)
 """Mean colour of DIV2K, in [0, 1], as in the published code."""
@@ -50,7 +52,7 @@ def build(*, scale: int, filters: int = 64, blind: bool = False) -> tf_keras.Mod
     x = shallow
     for number in range(2, 2 * PAIRS + 2, 2):
         inner = conv(filters, 3, f"conv{number}", activation="relu")(x)
-        inner = conv(filters, 1, f"conv{number + 1}")(inner)
+        inner = conv(filters, 1, f"conv{number + 1}", kernel_initializer=faint())(inner)
         x = tf_keras.layers.Add(name=f"residual{number}")([x, inner])
         x = tf_keras.layers.ReLU(name=f"rectified{number}")(x)
     x = tf_keras.layers.Add(name="deep_and_shallow")([x, shallow])
@@ -61,5 +63,23 @@ def build(*, scale: int, filters: int = 64, blind: bool = False) -> tf_keras.Mod
     for number in range(1, 5):
         x = conv(filters, 3, f"conv17_{number}", activation="relu")(x)
     mean = tf_keras.initializers.Constant(RGB_MEAN)
-    x = conv(3, 3, "conv18", use_bias=True, bias_initializer=mean, dtype="float32")(x)
-    return tf_keras.Model(image, x, name=f"{name}_x{scale}")
+    last = {"kernel_initializer": faint(), "bias_initializer": mean, "dtype": "float32"}
+    x = conv(3, 3, "conv18", use_bias=True, **last)(x)
+    model = tf_keras.Model(image, x, name=f"{name}_x{scale}")
+    _start_bilinear(model, scale, head)
+    return model
+
+
+def _start_bilinear(model: tf_keras.Model, scale: int, head: str) -> None:
+    """Let the untrained network enlarge bilinearly: six channels carry the positive and negative parts of RGB."""
+    carried = 2 * len(RGB_MEAN)
+    hand_on(model.get_layer("conv1"), both_signs(len(RGB_MEAN)))
+    for number in range(3, 2 * PAIRS + 2, 2):  # residuals leave them alone
+        hand_on(model.get_layer(f"conv{number}"), np.zeros((carried, carried)))
+    for number, step in enumerate(STEPS[scale]):
+        # The deep features, which still are the shallow ones, were added to those: twice the image.
+        gain = 0.5 if number == 0 else 1.0
+        hand_on_enlarged(model.get_layer(f"up{number}{head}"), channels=carried, scale=step, gain=gain)
+    for number in range(1, 5):
+        hand_on(model.get_layer(f"conv17_{number}"), np.eye(carried))
+    hand_on(model.get_layer("conv18"), both_signs(len(RGB_MEAN)).T)
