@@ -9,57 +9,103 @@
 - Alpha never meets the network: it is upscaled bicubically.
 - Networks that work at the size of their output (card: ``enlarged``) get the picture enlarged bicubically.
 - Sides that are no multiple of the card's ``multiple_of`` are padded by repeating the edge, and the result is cropped.
+- Large pictures go through in tiles (see `octopix.tiling`), whose results join without a trace.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from octopix.card import ModelCard, read_card
 from octopix.errors import ImageError, ModelFileError
-from octopix.images import Array, Picture, luma_bytes, rgb_to_ycbcr, to_bytes, to_unit, ycbcr_to_rgb
+from octopix.images import Array, Picture, luma_bytes, rgb_to_ycbcr, to_unit, ycbcr_to_rgb
+from octopix.planner import Tile, Wish
+from octopix.ports import decoded_dtype, plane_bytes, to_depth, unit
 from octopix.resize import bicubic
 from octopix.runtime import Session, open_session
 from octopix.schema import naming, read_model_bytes
+from octopix.tiler import OnTile, Tiler
+from octopix.tiling import Tiling
+from octopix.windows import Source
+
+__all__ = ["Restorer", "plane_bytes"]
 
 _CHANNELS = {"y": 1, "rgb": 3}
-_BYTE_SCALE = 1 / 255
+_STRIP = 128
+"""Rows of a picture whose colour is enlarged at once: the same ones however the network is tiled."""
 
 
 class Restorer:
-    """A network with its card, ready for pictures. Not to be shared between threads.
+    """A network with its card, ready for pictures of any size. Not to be shared between threads.
 
     Args:
         model: a ``.tflite`` with an octopix card inside, or its bytes.
         threads: CPU threads, at least 1.
         runtime: as for `octopix.runtime.open_session`.
         delegate: as for `octopix.runtime.open_session`.
+        tile: ``auto`` cuts pictures that need more than ``memory_mib``, and such of 2 megapixels and more, into tiles
+            of the size that a short trial finds fastest; ``none`` cuts nothing; a number is the side of the tiles, in
+            pixels of what the network sees.
+        memory_mib: what the network's interpreters may take under ``auto``, by estimate; the pictures come on top.
 
     Raises:
         ModelFileError: damaged, foreign, without a card, or not what its card says.
         RuntimeMissingError: no TFLite runtime can be imported.
+        ConfigError: threads, tiles or memory of less than 1.
     """
 
     def __init__(
-        self, model: Path | bytes, *, threads: int = 1, runtime: str | None = None, delegate: str = "cpu"
+        self,
+        model: Path | bytes,
+        *,
+        threads: int = 1,
+        runtime: str | None = None,
+        delegate: str = "cpu",
+        tile: Tile = "auto",
+        memory_mib: int | None = None,
     ) -> None:
         content = read_model_bytes(model)
+
+        def open_with(count: int) -> Session:
+            return open_session(content, threads=count, runtime=runtime, delegate=delegate)
+
         with naming(model):
             self.card: ModelCard = read_card(content)
-            self.session: Session = open_session(content, threads=threads, runtime=runtime, delegate=delegate)
+            self._tiler = Tiler(open_with, self.card, Wish(tile=tile, memory_mib=memory_mib, threads=threads))
+            self.session: Session = self._tiler.session
             _check_network(self.session, self.card)
 
-    def restore(self, picture: Picture) -> Picture:
-        """The restored picture: sides × ``card.scale``, depth, colour and alpha as they came."""
-        pixels, integer = picture.pixels, self.session.input_dtype.kind != "f" or self.session.output_dtype.kind != "f"
-        if pixels.dtype == np.uint16 and integer:
-            restored = self._restore_pixels(_narrow(pixels)).astype(np.uint16) * np.uint16(257)
+    def restore(self, picture: Picture, *, on_tile: OnTile | None = None) -> Picture:
+        """The restored picture: sides × ``card.scale``, depth, colour and alpha as they came.
+
+        Args:
+            picture: of any size.
+            on_tile: told how many tiles are done, and of how many.
+
+        Raises:
+            ConfigError: see `tiling`.
+            ModelFileError: the network cannot take this size, or its output is not ``card.scale`` times the input.
+        """
+        pixels = picture.pixels
+        if self.card.channels == "y" and pixels.shape[2] == 3:
+            restored = self._restore_luma(pixels, on_tile)
         else:
-            restored = self._restore_pixels(pixels)
+            restored = self._restore_channels(pixels, on_tile)
         return Picture(pixels=restored, alpha=None if picture.alpha is None else self._enlarge(picture.alpha))
 
+    def tiling(self, height: int, width: int) -> Tiling:
+        """How a picture of this size goes through the network; tries tile sizes first where that is to decide.
+
+        Raises:
+            ConfigError: the tile that was asked for is too small for this network, or the network looks at the whole
+                picture; the memory limit is too small for any tile.
+        """
+        times = self.card.scale if self.card.enlarged else 1
+        return self._tiler.tiling((height * times, width * times))
+
     def run_plane(self, plane: Array) -> Array:
-        """One raw call of the network on a plane that is already in its colour space.
+        """The network on a plane that is already in its colour space.
 
         Args:
             plane: (H, W, C), C = 1 (luma) or 3 (RGB): uint8 or uint16 over their full range, or floats in [0, 1].
@@ -71,6 +117,7 @@ class Restorer:
 
         Raises:
             ImageError: another number of channels or dimensions.
+            ConfigError: see `tiling`.
             ModelFileError: the network cannot take this size, or its output is not ``card.scale`` times the input.
         """
         channels = _CHANNELS[self.card.channels]
@@ -80,48 +127,95 @@ class Restorer:
                 got=f"shape {plane.shape}",
                 do="give the channels last",
             )
-        seen, scale = self._network_input(plane)
-        padded = _pad(seen, self.card.multiple_of)
-        result = self.session.invoke(_encode(padded, self.session)[np.newaxis])[0]
-        height, width = (side * scale for side in padded.shape[:2])
-        if result.shape != (height, width, channels):
-            raise ModelFileError(
-                expected=f"an output of {(height, width, channels)}, as the card's scale {self.card.scale} says",
-                got=f"{result.shape}",
-                do="write the model again with `make quantize`",
-            )
-        height, width = (side * scale for side in seen.shape[:2])
-        return _decode(result[:height, :width], self.session)
+        return self._run(plane, lambda pixels: pixels)
 
-    def _restore_pixels(self, pixels: Array) -> Array:
-        grey = pixels.shape[2] == 1
-        if self.card.channels == "y" and not grey:
-            return self._restore_luma(pixels)
-        if self.card.channels == "rgb" and grey:
-            restored = _unit(self.run_plane(np.repeat(pixels, 3, axis=2))).mean(axis=2, keepdims=True)
-        else:
-            restored = self.run_plane(pixels)
-        return _to_depth(restored, pixels.dtype)
+    def _run(
+        self,
+        pixels: Array,
+        view: Callable[[Array], Array],
+        finish: Callable[[Array], Array] = lambda values: values,
+        *,
+        dtype: np.dtype[np.generic] | None = None,
+        on_tile: OnTile | None = None,
+    ) -> Array:
+        """The network on a picture, tile by tile.
 
-    def _restore_luma(self, rgb: Array) -> Array:
-        ycbcr = rgb_to_ycbcr(to_unit(rgb))
-        y = luma_bytes(rgb)[..., np.newaxis] if rgb.dtype == np.uint8 else ycbcr[..., :1]
-        restored = _unit(self.run_plane(y))
-        # Clipping Y first gives float networks what saturation gives integer ones.
-        planes = [np.clip(restored, 0, 1), self._enlarge(ycbcr[..., 1:])]
-        return _to_depth(ycbcr_to_rgb(np.concatenate(planes, axis=2)), rgb.dtype)
+        Args:
+            pixels: (H, W, any number of channels).
+            view: makes the network's plane of them, pixel by pixel.
+            finish: makes pixels of the network's values, pixel by pixel.
+            dtype: of what ``finish`` makes; that of the values, if nothing else is said.
+            on_tile: as for `restore`.
+        """
+        height, width = pixels.shape[:2]
+        scale = self.card.scale
+        # One pixel tells how many channels come out.
+        channels = finish(np.zeros((1, 1, _CHANNELS[self.card.channels]), decoded_dtype(self.session))).shape[2]
+        result = np.empty((height * scale, width * scale, channels), dtype or decoded_dtype(self.session))
 
-    def _network_input(self, plane: Array) -> tuple[Array, int]:
-        """What the network itself sees of a plane, and its own scale."""
-        return (self._enlarge(plane), 1) if self.card.enlarged else (plane, self.card.scale)
+        def store(values: Array, rows: slice, columns: slice) -> None:
+            result[rows, columns] = finish(values)
+
+        self._tiler.run(self._source(pixels, view), store, on_tile=on_tile)
+        return result
+
+    def _source(self, pixels: Array, view: Callable[[Array], Array]) -> Source:
+        if not self.card.enlarged:
+            return Source(pixels, view)
+        if view(pixels[:1, :1]).dtype.kind == "f":  # in windows, sums of floats would come out in another order
+            return Source(self._enlarge(view(pixels)))
+        return Source(pixels, view, self.card.scale)
+
+    def _restore_channels(self, pixels: Array, on_tile: OnTile | None) -> Array:
+        """A grey or RGB picture through a network of its colour, or a grey one through an RGB network."""
+        dtype, narrow = pixels.dtype, self._narrows(pixels)
+        repeats = _CHANNELS[self.card.channels] // pixels.shape[2]
+
+        def view(part: Array) -> Array:
+            return np.repeat(_narrow(part) if narrow else part, repeats, axis=2)
+
+        def finish(values: Array) -> Array:
+            mean = unit(values).mean(axis=2, keepdims=True) if repeats > 1 else values
+            return _widen(to_depth(mean, np.dtype(np.uint8))) if narrow else to_depth(mean, dtype)
+
+        return self._run(pixels, view, finish, dtype=dtype, on_tile=on_tile)
+
+    def _restore_luma(self, rgb: Array, on_tile: OnTile | None) -> Array:
+        """An RGB picture through a luma network."""
+        narrow, scale = self._narrows(rgb), self.card.scale
+
+        def luma(part: Array) -> Array:
+            if part.dtype == np.uint8 or narrow:
+                return luma_bytes(_narrow(part) if narrow else part)[..., np.newaxis]
+            return rgb_to_ycbcr(to_unit(part))[..., :1]
+
+        restored = self._run(rgb, luma, on_tile=on_tile)
+        result = np.empty((*restored.shape[:2], 3), rgb.dtype)
+        for top in range(0, len(rgb), _STRIP):
+            bottom = min(top + _STRIP, len(rgb))
+            rows = slice(top * scale, bottom * scale)
+            chroma = self._chroma(rgb, top, bottom, narrow=narrow)
+            # Clipping Y first gives float networks what saturation gives integer ones.
+            merged = ycbcr_to_rgb(np.concatenate([np.clip(unit(restored[rows]), 0, 1), chroma], axis=2))
+            result[rows] = _widen(to_depth(merged, np.dtype(np.uint8))) if narrow else to_depth(merged, rgb.dtype)
+        return result
+
+    def _chroma(self, rgb: Array, top: int, bottom: int, *, narrow: bool) -> Array:
+        """Cb and Cr of some rows, enlarged."""
+
+        def colour(part: Array) -> Array:
+            return rgb_to_ycbcr(to_unit(_narrow(part) if narrow else part))[..., 1:]
+
+        scale, width = self.card.scale, rgb.shape[1]
+        return Source(rgb, colour, scale).window(top * scale, 0, (bottom - top) * scale, width * scale)
+
+    def _narrows(self, pixels: Array) -> bool:
+        """Whether a picture's 16 bits are more than the network takes."""
+        integer = self.session.input_dtype.kind != "f" or self.session.output_dtype.kind != "f"
+        return pixels.dtype == np.uint16 and integer
 
     def _enlarge(self, image: Array) -> Array:
         return image if self.card.scale == 1 else bicubic(image, scale=self.card.scale)
-
-
-def plane_bytes(plane: Array) -> Array:
-    """What `Restorer.run_plane` returns, as uint8: floats are clipped and rounded half up, uint8 stays as it is."""
-    return plane if plane.dtype == np.uint8 else to_bytes(plane)
 
 
 def _check_network(session: Session, card: ModelCard) -> None:
@@ -142,50 +236,11 @@ def _check_network(session: Session, card: ModelCard) -> None:
         )
 
 
-def _encode(plane: Array, session: Session) -> Array:
-    """Values as the network's input stores them: value = scale · (stored − zero point)."""
-    if session.input_dtype.kind == "f":
-        return plane.astype(session.input_dtype, copy=False) if plane.dtype.kind == "f" else to_unit(plane)
-    if _holds_bytes(session.input_dtype, session.input_quantization):
-        return plane_bytes(plane if plane.dtype.kind == "f" or plane.dtype == np.uint8 else to_unit(plane))
-    scale, zero_point = session.input_quantization
-    limits = np.iinfo(session.input_dtype)
-    levels: Array = np.floor(_unit(plane) / np.float32(scale) + np.float32(0.5)) + zero_point
-    return np.clip(levels, limits.min, limits.max).astype(session.input_dtype)
-
-
-def _decode(stored: Array, session: Session) -> Array:
-    if stored.dtype.kind == "f" or _holds_bytes(session.output_dtype, session.output_quantization):
-        return stored
-    scale, zero_point = session.output_quantization
-    values: Array = (stored.astype(np.float32) - np.float32(zero_point)) * np.float32(scale)
-    return values
-
-
-def _holds_bytes(dtype: np.dtype[np.generic], quantization: tuple[float, int]) -> bool:
-    """Whether the stored values are an 8-bit picture: uint8, scale 1/255 (to float32's precision), zero point 0."""
-    scale, zero_point = quantization
-    return dtype == np.uint8 and zero_point == 0 and abs(scale / _BYTE_SCALE - 1) < 1e-6
-
-
-def _unit(plane: Array) -> Array:
-    return plane if plane.dtype.kind == "f" else to_unit(plane)
-
-
-def _to_depth(plane: Array, dtype: np.dtype[np.generic]) -> Array:
-    """Clip and round half up to the picture's own depth."""
-    if dtype == np.uint8:
-        return plane_bytes(plane)
-    levels: Array = np.clip(plane, 0, 1).astype(np.float64) * 65535
-    return np.floor(levels + 0.5).astype(np.uint16)
-
-
 def _narrow(pixels: Array) -> Array:
     """16 bits to 8: divided by 257, rounded half up."""
     return ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
 
 
-def _pad(plane: Array, multiple: int) -> Array:
-    height, width = plane.shape[:2]
-    below, right = -height % multiple, -width % multiple
-    return np.pad(plane, ((0, below), (0, right), (0, 0)), mode="edge") if below or right else plane
+def _widen(pixels: Array) -> Array:
+    """8 bits to 16."""
+    return pixels.astype(np.uint16) * np.uint16(257)
