@@ -50,7 +50,8 @@ class Recipe(BaseModel):
     normalized: str | None = Field(default=None, min_length=1)
     """Convolutions whose names begin so train with batch normalization (`train.normalization`), folded at the end."""
     start: str | None = None
-    """Model of the zoo whose committed weights fill all variables that have the same name and shape here."""
+    """Model of the zoo whose committed weights fill all variables that have the same name and shape here; or
+    ``imagenet`` for a ResNet-50 encoder (`train.imagenet`)."""
     average: float = Field(ge=0, lt=1)
     """Decay of the running average of weights that is validated and kept; 0 keeps the raw weights."""
     epoch_steps: PositiveInt

@@ -21,7 +21,7 @@ from train.pipeline import batches
 from train.recipe import Recipe, Stage
 from train.run_folder import Epoch, RunFolder
 from train.validation import Validator
-from train.warm_start import start_from_zoo
+from train.warm_start import started
 from train.weights import save_arrays
 
 Pairs = Sequence[tuple[Array, Array]]
@@ -75,7 +75,7 @@ class Trainer:
         self._optimizer = tf_keras.optimizers.Adam(recipe.stages[0].learning_rate)
         self._optimizer.build(trained_variables(self._models))
         self._validators = [
-            Validator(model, member.validate, scale=member.spec.network_scale)
+            Validator(model, member.validate, scale=member.spec.network_scale, multiple_of=member.spec.multiple_of)
             for model, member in zip(self._averages, members, strict=True)
         ]
         self._step = tf.Variable(0, dtype=tf.int64)
@@ -83,7 +83,7 @@ class Trainer:
         self._steps: dict[tuple[int, str], Step] = {}
         self._checkpoints = Checkpoints(self.folder.checkpoints, self._state())
         if recipe.start and not self.step:
-            start = start_from_zoo(self._models, recipe.start)
+            start = started(self._models, recipe.start)
         if not self.step:
             self._follow(0.0)
         self.start = start

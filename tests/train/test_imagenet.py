@@ -7,6 +7,7 @@ import tf_keras
 from octopix.errors import DataError
 from train.imagenet import folded, imagenet_weights
 from train.models import find_model
+from train.warm_start import IMAGENET, start_from, started
 
 
 def encoder_like_published():
@@ -22,10 +23,7 @@ def encoder_like_published():
 def test_folded_encoder_gives_the_published_features():
     published, ours = encoder_like_published(), find_model("resnet50_x4").build()
     arrays = folded(published)
-    for weight in ours.weights:
-        if weight.name in arrays:
-            weight.assign(arrays.pop(weight.name))
-    assert not arrays  # every layer of the published encoder has its place
+    assert start_from([ours], arrays, "an encoder") == len(arrays)  # each of its layers has a place in ours
     picture = np.random.default_rng(0).random((1, 64, 64, 3), dtype=np.float32)
     features = tf_keras.Model(ours.input, ours.get_layer("conv5_block3_out").output)(picture).numpy()
     wanted = published(tf_keras.applications.resnet.preprocess_input(picture * 255)).numpy()
@@ -40,3 +38,7 @@ def test_without_a_network_the_error_says_what_else_to_do(monkeypatch):
     monkeypatch.setattr(tf_keras.applications, "ResNet50", offline)
     with pytest.raises(DataError, match="start from random weights"):
         imagenet_weights()
+    slim = find_model("resnet50_x4").slim()
+    before = slim.get_weights()
+    assert "stay random: URL fetch failure" in started([slim], IMAGENET)
+    assert all(np.array_equal(old, new) for old, new in zip(before, slim.get_weights(), strict=True))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import tf_keras
 
 from octopix.errors import DataError
@@ -47,3 +48,12 @@ def test_pairs_without_detail_are_left_out(nearest, exact):
     assert Validator(nearest, spoilt, scale=SCALE).psnr() == Validator(nearest, [pair], scale=SCALE).psnr()
     with pytest.raises(DataError, match="got 2 flat or smaller ones"):
         Validator(nearest, spoilt[::2], scale=SCALE)
+
+
+def test_networks_of_whole_blocks_meet_odd_sizes_padded_and_are_judged_on_what_is_there(nearest, exact):
+    image = tf_keras.Input((None, None, 1))
+    blocks = tf_keras.layers.Lambda(lambda x: tf.nn.depth_to_space(tf.nn.space_to_depth(x, 4), 4))  # needs multiples
+    picky = tf_keras.Model(image, nearest(blocks(image)))
+    odd = off_by((exact[0][:5, :7], exact[1][: 5 * SCALE, : 7 * SCALE]), 3)
+    value = Validator(picky, [odd], scale=SCALE, multiple_of=4).psnr()
+    assert value == Validator(nearest, [odd], scale=SCALE).psnr()
