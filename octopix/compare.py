@@ -10,8 +10,8 @@ from typing import Literal
 import numpy as np
 
 from octopix.errors import ConfigError, ImageError
-from octopix.images import Picture, read_picture
-from octopix.metrics import SSIM_WINDOW, mse, nrmse, psnr, ssim
+from octopix.images import Array, Picture, read_picture
+from octopix.metrics import SSIM_WINDOW, fsim, mse, nrmse, psnr, ssim
 from octopix.restore import Restorer
 from octopix.schema import IDENTIFIER
 from octopix.summary import ModelSummary, summarise
@@ -27,6 +27,8 @@ class PictureComparison:
     """``math.inf`` for identical pixels."""
     ssim: float | None
     """None for pictures smaller than SSIM's window."""
+    fsim: float | None
+    """None for pictures that are too small for its filters, or both flat."""
     mse: float
     """In squared grey levels of the pictures' depth."""
     nrmse: float | None
@@ -107,11 +109,19 @@ def compare_pictures(a: Picture, b: Picture) -> PictureComparison:
     return PictureComparison(
         psnr_db=psnr(left, right, peak=peak),
         ssim=ssim(left, right, peak=peak) if min(left.shape[:2]) >= SSIM_WINDOW else None,
+        fsim=_fsim(left, right, peak),
         mse=mse(left, right),
         nrmse=nrmse(left, right) if left.any() else None,
         peak=peak,
         alpha_identical=_same_alpha(a, b),
     )
+
+
+def _fsim(left: Array, right: Array, peak: int) -> float | None:
+    try:
+        return fsim(left, right, peak=peak)
+    except ImageError:
+        return None
 
 
 def compare_models(

@@ -62,6 +62,7 @@ def _pictures(args: argparse.Namespace) -> Outcome:
     lines = [
         f"PSNR   {_db(found.psnr_db)}",
         "SSIM   " + ("– (needs 11x11 pixels)" if found.ssim is None else f"{found.ssim:.6f}"),
+        "FSIM   " + ("– (needs detail, and 12x12 pixels)" if found.fsim is None else f"{found.fsim:.6f}"),
         f"MSE    {found.mse:.6g}",
         "NRMSE  " + ("– (the reference is black)" if found.nrmse is None else f"{found.nrmse:.6g}"),
     ]

@@ -51,7 +51,7 @@ def test_16_bits_have_their_own_peak(coffee: Picture) -> None:
 def test_identical_pictures(coffee: Picture) -> None:
     found = compare_pictures(coffee, coffee)
 
-    assert (found.psnr_db, found.ssim, found.mse, found.nrmse) == (math.inf, 1.0, 0.0, 0.0)
+    assert (found.psnr_db, found.ssim, found.fsim, found.mse, found.nrmse) == (math.inf, 1.0, 1.0, 0.0, 0.0)
     assert found.alpha_identical is None
 
 
@@ -65,10 +65,11 @@ def test_alpha_is_compared_apart(coffee: Picture) -> None:
     assert compare_pictures(alpha, other).psnr_db == math.inf
 
 
-def test_small_pictures_have_no_ssim() -> None:
+def test_small_pictures_have_no_ssim_and_no_fsim() -> None:
     small = Picture(pixels=np.full((1, 1, 1), 9, np.uint8))
 
-    assert compare_pictures(small, small).ssim is None
+    found = compare_pictures(small, small)
+    assert (found.ssim, found.fsim) == (None, None)
 
 
 def test_unlike_pictures_are_refused(coffee: Picture) -> None:
