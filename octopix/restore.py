@@ -104,6 +104,10 @@ class Restorer:
         times = self.card.scale if self.card.enlarged else 1
         return self._tiler.tiling((height * times, width * times))
 
+    def release(self) -> None:
+        """Give back the memory that large pictures took; the next one takes it again."""
+        self._tiler.release()
+
     def run_plane(self, plane: Array) -> Array:
         """The network on a plane that is already in its colour space.
 

@@ -1,5 +1,6 @@
 """A network at work on pictures of any size: in one piece or in tiles, by one interpreter or by several."""
 
+import contextlib
 import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -12,7 +13,7 @@ import numpy as np
 from octopix.card import ModelCard
 from octopix.errors import ModelFileError
 from octopix.images import Array
-from octopix.margins import Margins
+from octopix.margins import Margins, round_up
 from octopix.planner import Planner, Wish
 from octopix.ports import decode, encode
 from octopix.runtime import Session
@@ -29,6 +30,8 @@ OnTile = Callable[[int, int], None]
 """Told how many tiles are done, and of how many."""
 
 _REPEATS = 2
+_KEPT = 64 * 64
+"""Pixels that an interpreter may stay prepared for."""
 
 
 class Tiler:
@@ -72,6 +75,15 @@ class Tiler:
         for done, _ in enumerate(_shared(self._sessions(plan.interpreters), job, list(plan.layout)), start=1):
             if on_tile is not None:
                 on_tile(done, len(plan.layout))
+
+    def release(self) -> None:
+        """Give back the memory of large tiles until it is needed again."""
+        self._crew.clear()
+        height, width = self.session.input_shape[1:3]
+        least = round_up(16, self._card.multiple_of)
+        if height * width > _KEPT:
+            with contextlib.suppress(ModelFileError):  # it cannot be resized, and so has no large tiles
+                self.session.resize((1, least, least, self.session.input_shape[3]))
 
     def _work(self, source: Source, tile: Size, store: Store, session: Session, spans: tuple[Span, Span]) -> None:
         rows, columns = spans
