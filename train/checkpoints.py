@@ -1,6 +1,9 @@
 """Checkpoints of a training: the newest whole one is what a killed run goes on from."""
 
-from collections.abc import Mapping
+import contextlib
+import errno
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +36,10 @@ class Checkpoints:
         self._folder = folder
         self._state = tf.train.Checkpoint(**state)
         self._restore()
-        kept = kept_in(folder)
-        if kept:  # TensorFlow's note of them may be damaged
-            tf.compat.v1.train.update_checkpoint_state(str(folder), kept[0], kept[::-1])
-        self._manager = tf.train.CheckpointManager(self._state, str(folder), max_to_keep=KEPT)
+        # TensorFlow's note of them may be damaged, and its retention never removes what an earlier process saved:
+        # the files themselves are what counts here.
+        (folder / "checkpoint").unlink(missing_ok=True)
+        self._manager = tf.train.CheckpointManager(self._state, str(folder), max_to_keep=None)
 
     @property
     def newest(self) -> int:
@@ -50,18 +53,17 @@ class Checkpoints:
             ConfigError: it cannot be written, for instance because the disk is full.
         """
         try:
-            self._manager.save(step)
-        except (tf.errors.OpError, OSError) as error:
-            self._discard(step)
-            raise ConfigError(
-                expected=f"room for a checkpoint in {self._folder}",
-                got=_first_line(error),
-                do=f"free space there; the same command goes on at step {self.newest}",
-            ) from error
+            with room_for("a checkpoint", self._folder):
+                self._manager.save(step)
+        except ConfigError:
+            self._discard(f"ckpt-{step}[._]*")  # it takes the space that lacks
+            self._discard("checkpoint.tmp*")
+            raise
+        for prefix in kept_in(self._folder)[KEPT:]:
+            self._discard(f"{Path(prefix).name}.*")
 
-    def _discard(self, step: int) -> None:
-        """Remove what was written of a checkpoint that failed: it takes the space that lacks."""
-        for path in sorted(self._folder.glob(f"ckpt-{step}[._]*"), reverse=True):
+    def _discard(self, pattern: str) -> None:
+        for path in sorted(self._folder.glob(pattern), reverse=True):
             for part in (*path.rglob("*"), path):
                 part.rmdir() if part.is_dir() else part.unlink(missing_ok=True)
 
@@ -97,6 +99,20 @@ class Checkpoints:
             raise
 
 
+@contextlib.contextmanager
+def room_for(what: str, folder: Path) -> Iterator[None]:
+    """Let TensorFlow write ``what`` below ``folder``, and say in a ConfigError why it cannot."""
+    try:
+        yield
+    except (tf.errors.OpError, OSError) as error:
+        full = isinstance(error, tf.errors.ResourceExhaustedError) or getattr(error, "errno", None) == errno.ENOSPC
+        raise ConfigError(
+            expected=f"room for {what} in {folder}",
+            got="a full disk" if full else _first_line(error),
+            do="make room there; the same command goes on at the last checkpoint",
+        ) from error
+
+
 def kept_in(folder: Path) -> list[str]:
     """Prefixes of the checkpoints in a folder, newest first."""
     prefixes = [str(path.with_suffix("")) for path in folder.glob("ckpt-*.index")]
@@ -108,4 +124,6 @@ def _number(prefix: str) -> int:
 
 
 def _first_line(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]
+    """What an error says, without TensorFlow's ``{{node …}}`` in front and ``[Op:…]`` behind."""
+    line = (str(error) or type(error).__name__).splitlines()[0]
+    return re.sub(r"\{\{.*?\}\}|\[Op:\w+\]", "", line).strip()

@@ -13,7 +13,7 @@ import tf_keras
 
 from octopix.errors import ConfigError
 from octopix.images import Array
-from train.checkpoints import Checkpoints
+from train.checkpoints import Checkpoints, room_for
 from train.forms import collapsed, deployable, trainable, trained_variables, variables
 from train.losses import LOSSES
 from train.models.spec import ModelSpec
@@ -89,7 +89,8 @@ class Trainer:
         self.start = start
         """What was filled from the recipe's start, in words."""
         self.folder.claim(recipe, images, start)
-        self._writer = tf.summary.create_file_writer(str(self.folder.tensorboard))
+        with room_for("a log", self.folder.tensorboard):
+            self._writer = tf.summary.create_file_writer(str(self.folder.tensorboard))
 
     @property
     def step(self) -> int:
@@ -209,10 +210,10 @@ class Trainer:
 
     def _log(self, epoch: Epoch) -> None:
         self.folder.log(epoch)
-        with self._writer.as_default(step=epoch.step):
+        with room_for("a log", self.folder.tensorboard), self._writer.as_default(step=epoch.step):
             for name in ("loss", "psnr", "learning_rate", "megapixels_per_second"):
                 tf.summary.scalar(name, getattr(epoch, name))
-        self._writer.flush()
+            self._writer.flush()
 
     def _state(self) -> dict[str, object]:
         """What a checkpoint holds. Siblings have a place only in a family: a lone network's layout stays as it is."""

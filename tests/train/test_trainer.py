@@ -1,10 +1,12 @@
+import contextlib
 import json
+import resource
 import shutil
 
 import numpy as np
 import pytest
 
-from octopix.errors import ConfigError
+from octopix.errors import ConfigError, OctopixError
 from train.models import find_model
 from train.trainer import Member, Trainer
 from train.weights import read_weights
@@ -31,6 +33,8 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_happened(recipe, tmp_path, pair
     rest = train(recipe, tmp_path / "stopped", pairs)
     assert [epoch.step for epoch in first + rest] == [epoch.step for epoch in whole] == [2, 4, 6]
     assert history(tmp_path / "stopped") == history(tmp_path / "whole")
+    # The older process's checkpoint was in its turn to go.
+    assert sorted(path.stem for path in (tmp_path / "stopped/checkpoints").glob("*.index")) == ["ckpt-4", "ckpt-6"]
     # Exact, not close: same kernels on the same machine in the same order.
     ours, theirs = (read_weights(tmp_path / name / "best.safetensors")[0] for name in ("stopped", "whole"))
     assert all(np.array_equal(ours[name], theirs[name]) for name in theirs)
@@ -88,6 +92,36 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_older_one(recipe, tmp_path,
     (again,) = resumed.run()
     assert (again.step, again.loss, again.psnr) == (6, whole[-1].loss, whole[-1].psnr)
     assert sorted(path.stem for path in folder.glob("*.index")) == ["ckpt-4", "ckpt-6"]
+
+
+@pytest.mark.parametrize(
+    ("room", "lacking"), [(150_000, r"room for a checkpoint in"), (50_000, r"a writable place for .*best\.safetensors")]
+)
+def test_without_room_the_earlier_state_stays_whole(recipe, tmp_path, pairs, room, lacking):
+    """The system's limit for a file's size stands in for a full disk: weights have 100 kB, checkpoints twice that."""
+    whole = train(recipe, tmp_path / "whole", pairs)
+    folder = tmp_path / "run"
+    train(recipe, folder, pairs, until=2)
+    (folder / "best.safetensors").unlink()  # so that step 4 writes it, whatever its PSNR
+    again = trainer(recipe, folder, pairs)
+    again._best.assign(-np.inf)
+    before = sorted(path.name for path in (folder / "checkpoints").iterdir())
+    with limited_files(room), pytest.raises(OctopixError, match=lacking):
+        list(again.run())
+    assert sorted(path.name for path in (folder / "checkpoints").iterdir()) == before
+    assert [(epoch.step, epoch.loss) for epoch in train(recipe, folder, pairs)] == [
+        (epoch.step, epoch.loss) for epoch in whole[1:]
+    ]
+
+
+@contextlib.contextmanager
+def limited_files(size):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("kind", ["index", "data-00000-of-00001"])
