@@ -194,7 +194,7 @@ def _conditions(summary: Summary, result: Result) -> tuple[tuple[str, str], ...]
         ("threads", NONE if facts is None else str(facts.threads)),
         ("protocol", summary.protocol),
         ("octopix", result.conditions.octopix),
-        ("python", result.conditions.python),
+        ("python", result.conditions.python or NONE),
     )
 
 

@@ -1,84 +1,95 @@
-"""One model on one target: push it, run ``octopix bench`` there, bring the result back."""
+"""What measuring asks of a device, whatever runs there: a state, times, and pictures."""
 
-import datetime
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Protocol
 
-from deploy.target import Finished, StableTargetError, Target
-from octopix.card import graph_sha256
-from octopix.files import write_bytes
-from octopix.results import BenchRow, Result, read_result
+from deploy.artifacts import ModelFile
+from deploy.pictures import Sample
+from octopix.conditions import Conditions
+from octopix.device_rows import DeviceState, ProcessTiming
+from octopix.images import Array
+from octopix.runtime import RunFacts
 
-TIMEOUT_S = 600.0
+CPU, GPU = "cpu", "gpu"
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What came back: the result's path here, its content, and what the target printed."""
+class Way:
+    """On what a file runs."""
 
-    path: Path
-    result: Result
-    text: str
+    delegate: str
+    """``cpu`` or ``gpu``."""
+    threads: int
 
-
-def bench_on(
-    target: Target, model: Path, *, reports: Path, options: Sequence[str] = (), timeout: float = TIMEOUT_S
-) -> Measured:
-    """Measure ``model`` on ``target`` and write ``reports/<run>/results.json``.
-
-    Args:
-        target: where to run.
-        model: a ``.tflite``, with or without a card.
-        reports: the folder that receives a folder of this run.
-        options: further words for ``octopix bench``, such as ``("--threads", "2")``.
-        timeout: seconds the measurement may take.
-
-    Raises:
-        TargetError: the target could not do it.
-        OctopixError: what came back is no result, or not this model's.
-    """
-    run = _run_name(target, model)
-    target.push(model, model.name)
-    there = f"{run}.json"  # of this run only: an older result cannot be taken for it
-    # "./", lest a name that begins with a dash be taken for an option.
-    finished = target.run((*target.octopix, "bench", f"./{model.name}", *options, "--out", there), timeout=timeout)
-    _expect_success(target, finished)
-    with tempfile.TemporaryDirectory() as folder:
-        brought = Path(folder) / there
-        target.pull(there, brought)
-        result = read_result(brought)
-        _expect_model(result, model)
-        content = brought.read_bytes()
-    path = reports / run / "results.json"
-    write_bytes(path, content)
-    return Measured(path, result, finished.stdout)
+    def __str__(self) -> str:
+        return self.delegate if self.delegate != CPU else f"cpu, {self.threads} thread{'s' * (self.threads > 1)}"
 
 
-def _expect_success(target: Target, finished: Finished) -> None:
-    if finished.exit_code == 0:
-        return
-    words = (finished.stderr or finished.stdout).strip()
-    raise StableTargetError(
-        expected=f"`octopix bench` to succeed on {target.name}",
-        got=f"exit code {finished.exit_code}" + (f", saying:\n{words}\n" if words else " and no word"),
-        do="mend what it says there",
-        finished=finished,
-    )
+@dataclass(frozen=True)
+class Job:
+    """How much is measured of each row."""
+
+    size: tuple[int, int] = (128, 128)
+    """Of the network's input, (height, width)."""
+    processes: int = 3
+    warmup: int = 10
+    runs: int = 50
+    cooldown_s: float = 5.0
+    """Before each process; longer after each one that did not count."""
+    tries: int = 6
+    """Processes at most, those that do not count included."""
+    timeout_s: float = 600.0
+    """For one process."""
 
 
-def _expect_model(result: Result, model: Path) -> None:
-    here = graph_sha256(model)
-    there = {row.graph_sha256 for row in result.rows if isinstance(row, BenchRow)}
-    if there != {here}:
-        raise StableTargetError(
-            expected=f"a measurement of {model.name} (graph {here[:8]})",
-            got=f"one of {', '.join(sorted(each[:8] for each in there)) or 'nothing'}",
-            do="deploy again with nothing else writing to the target's folder",
-        )
+@dataclass(frozen=True)
+class Timed:
+    """One process: times, and on what they were really made."""
+
+    timing: ProcessTiming
+    facts: RunFacts
 
 
-def _run_name(target: Target, model: Path) -> str:
-    now = datetime.datetime.now(datetime.UTC)
-    return f"{now:%Y%m%d-%H%M%S}-deploy-{target.name}-{model.parent.name}-{model.stem}"
+@dataclass(frozen=True)
+class Outputs:
+    """The device's own pictures, uint8 (H, W, C), one per sample, and on what they were really made."""
+
+    pictures: tuple[Array, ...]
+    facts: RunFacts
+
+
+class Bench(Protocol):
+    """A device that is ready to measure. Files are pushed when they are first used."""
+
+    @property
+    def device(self) -> str:
+        """Its name in reports."""
+
+    @property
+    def tool(self) -> str:
+        """What times."""
+
+    @property
+    def unchecked(self) -> str:
+        """Why it cannot hand out pictures; empty where it can."""
+
+    def conditions(self) -> Conditions:
+        """What the device is."""
+
+    def state(self) -> DeviceState:
+        """Its condition now."""
+
+    def ways(self) -> tuple[Way, ...]:
+        """What is worth trying there: the CPU with 1 thread and with all, then the GPU."""
+
+    def time(self, file: ModelFile, way: Way, job: Job) -> Timed:
+        """Time one process.
+
+        Raises:
+            NotGotError: the delegate that was asked for is not to be had.
+            TargetError: the device failed.
+        """
+
+    def outputs(self, file: ModelFile, way: Way, samples: Sequence[Sample], job: Job) -> Outputs:
+        """Run the pictures through the network there; only where ``unchecked`` is empty. Raises as `time`."""

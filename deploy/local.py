@@ -1,13 +1,14 @@
-"""The nearest device: a folder on this machine, with octopix from this environment."""
+"""The nearest device: a folder on this machine."""
 
 import shutil
-import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.target import Finished, StableTargetError, TransientTargetError
+from deploy.process import run_program
+from deploy.remote import checked_name, missing
+from deploy.target import Finished
 from octopix.files import replacing
 
 
@@ -17,43 +18,27 @@ class LocalTarget:
 
     folder: Path
     name: str = "local"
-    octopix: tuple[str, ...] = (sys.executable, "-m", "octopix")
 
     def run(self, command: Sequence[str], *, timeout: float) -> Finished:
-        """See `Target.run`."""
-        try:
-            done = subprocess.run(
-                command, cwd=self.folder, timeout=timeout, capture_output=True, text=True, errors="replace", check=False
-            )
-        except OSError as error:
-            raise StableTargetError(
-                expected=f"a command that starts in {self.folder}",
-                got=f"`{command[0]}`: {error.strerror or error}",
-                do="check the folder, and that the program is installed",
-            ) from error
-        except subprocess.TimeoutExpired as error:
-            raise TransientTargetError(
-                expected=f"`{command[0]}` to end within {timeout:g} s",
-                got="a command that was still running",
-                do="try again with nothing else running, or allow more time",
-            ) from error
-        return Finished(tuple(command), done.returncode, done.stdout, done.stderr)
+        """See `Runner.run`."""
+        return run_program(command, cwd=self.folder, timeout=timeout)
 
     def push(self, local: Path, name: str) -> None:
-        """See `Target.push`."""
-        _copy(local, self.folder / name)
+        """See `Carrier.push`."""
+        _copy(local, self.folder / checked_name(name))
 
     def pull(self, name: str, local: Path) -> None:
-        """See `Target.pull`."""
-        _copy(self.folder / name, local)
+        """See `Carrier.pull`."""
+        _copy(self.folder / checked_name(name), local)
 
 
 def _copy(source: Path, target: Path) -> None:
     if not source.is_file():
-        raise StableTargetError(
-            expected="a file to copy",
-            got=f"{source}, which is {'a folder' if source.is_dir() else 'not there'}",
-            do="check its name; `make quantize` writes models to artifacts/",
-        )
+        raise missing(source)
     with replacing(target) as part:
         shutil.copyfile(source, part)
+
+
+def this_octopix() -> tuple[str, ...]:
+    """The words that start the octopix of this environment."""
+    return (sys.executable, "-m", "octopix")

@@ -9,14 +9,16 @@ from typing import Literal
 
 import numpy as np
 
+from octopix.bundle import ZIP
 from octopix.errors import ConfigError, ImageError
+from octopix.files import is_folder
 from octopix.images import Array, Picture, read_picture
 from octopix.metrics import SSIM_WINDOW, fsim, mse, nrmse, psnr, ssim
 from octopix.restore import Restorer
 from octopix.schema import IDENTIFIER
 from octopix.summary import ModelSummary, summarise
 
-FileKind = Literal["picture", "model", "result"]
+FileKind = Literal["picture", "model", "result", "bundle"]
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,8 @@ def kind_of(path: Path) -> FileKind:
     Raises:
         ConfigError: the file cannot be read.
     """
+    if is_folder(path):
+        return "bundle"
     try:
         with path.open("rb") as file:
             head = file.read(64)
@@ -85,6 +89,8 @@ def kind_of(path: Path) -> FileKind:
         raise ConfigError(
             expected=f"a readable file at {path}", got=error.strerror or str(error), do="check the path"
         ) from error
+    if head.startswith(ZIP):
+        return "bundle"
     if head[4:8] == IDENTIFIER or path.suffix == ".tflite":
         return "model"
     if head.lstrip()[:1] in (b"{", b"[") or path.suffix == ".json":

@@ -4,6 +4,7 @@ import contextlib
 import datetime
 import platform
 import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +37,8 @@ class Conditions:
     memory_mib: float | None
     """All of the machine's memory."""
     os: str
-    python: str
+    python: str | None
+    """None on a phone, where programs run without it."""
     octopix: str
 
 
@@ -56,6 +58,20 @@ def read_conditions(root: Path = _ROOT) -> Conditions:
         python=platform.python_version(),
         octopix=__version__,
     )
+
+
+def peak_memory_mib(root: Path = _ROOT) -> float | None:
+    """The most memory that this process ever held, in MiB; None where the system does not say."""
+    # Linux counts getrusage's from before the program was started: a large parent would show in it.
+    kib = _number((_field(root / "proc/self/status", "VmHWM") or "").removesuffix("kB"))
+    if kib is not None:
+        return kib / 1024
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return None
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most / (1024**2 if sys.platform == "darwin" else 1024)  # Linux counts KiB, macOS bytes
 
 
 def now() -> str:

@@ -1,4 +1,4 @@
-"""Result JSON: what `octopix bench` and the benchmarks write, with raw samples and conditions, and read back.
+"""Result JSON: what `octopix bench`, deploy and the benchmarks write, with raw samples and conditions, and read back.
 
 A file is ``{"octopix_result": 1, "kind": …, "created": …, "conditions": {…}, "rows": [{…}, …]}``. Rows carry derived
 values too (medians, ratios), for people; reading ignores them and derives them anew.
@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from octopix.card import ModelCard
 from octopix.conditions import Conditions, now, read_conditions
+from octopix.device_rows import DeviceRow
 from octopix.errors import ResultError
 from octopix.files import write_json
 from octopix.latency import Latency
@@ -22,7 +23,7 @@ from octopix.runtime import RunFacts
 RESULT_VERSION = 1
 _MAGIC = "octopix_result"
 
-Kind = Literal["bench", "quantize", "conversion-speed"]
+Kind = Literal["bench", "quantize", "conversion-speed", "device"]
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,8 @@ class BenchRow:
     facts: RunFacts
     graph_sha256: str
     file_sha256: str
+    peak_memory_mib: float | None = None
+    """The most that the whole process held, imports included."""
 
 
 @dataclass(frozen=True)
@@ -103,12 +106,14 @@ class ConversionSpeedRow:
     """Median of the stock converter over median of this, same run; above 1 is faster."""
 
 
-Row = BenchRow | QuantizeRow | ConversionSpeedRow
+Row = BenchRow | QuantizeRow | ConversionSpeedRow | DeviceRow
+RowKind = type[BenchRow] | type[QuantizeRow] | type[ConversionSpeedRow] | type[DeviceRow]
 
-ROWS: Mapping[str, type[BenchRow] | type[QuantizeRow] | type[ConversionSpeedRow]] = {
+ROWS: Mapping[str, RowKind] = {
     "bench": BenchRow,
     "quantize": QuantizeRow,
     "conversion-speed": ConversionSpeedRow,
+    "device": DeviceRow,
 }
 
 
@@ -120,6 +125,8 @@ class Result:
     rows: tuple[Row, ...]
     conditions: Conditions = dataclasses.field(default_factory=read_conditions)
     created: str = dataclasses.field(default_factory=now)
+    notes: tuple[str, ...] = ()
+    """What a reader must know besides: rows that are missing, and why."""
 
     def to_json(self) -> dict[str, Any]:
         """The JSON object, strict (no Infinity)."""
@@ -128,6 +135,7 @@ class Result:
             "kind": self.kind,
             "created": self.created,
             "conditions": dataclasses.asdict(self.conditions),
+            **({"notes": list(self.notes)} if self.notes else {}),
             "rows": [_row_json(row) for row in self.rows],
         }
 
@@ -171,6 +179,7 @@ def parse_result(raw: Any, *, where: str) -> Result:
         rows=tuple(_read_row(row_kind, row, f"{where} rows[{place}]") for place, row in enumerate(raw["rows"])),
         conditions=from_json(Conditions, raw.get("conditions"), where=f"{where} conditions"),
         created=str(raw.get("created", "")),
+        notes=tuple(str(note) for note in raw.get("notes") or ()),
     )
 
 
@@ -178,6 +187,8 @@ def samples_of(row: Row) -> tuple[float, ...] | None:
     """The raw times of a row, in its own unit; None where nothing was timed."""
     if isinstance(row, ConversionSpeedRow):
         return row.samples_s
+    if isinstance(row, DeviceRow):
+        return row.samples_ms or None
     return None if row.latency is None else row.latency.samples_ms
 
 
@@ -209,12 +220,18 @@ def _row_json(row: Row) -> dict[str, Any]:
     for name, flag in _DECIBELS.items():
         if name in raw:
             raw |= decibels(raw[name], name=name, flag=flag)
+    if isinstance(row, DeviceRow):
+        raw |= {name: getattr(row, name) for name in _DEVICE_DERIVED}
+        raw["host_psnr_db"] = decibels(row.host_psnr_db)["psnr_db"]
     if isinstance(row, QuantizeRow):
         raw["psnr_per_image"] = {name: decibels(value)["psnr_db"] for name, value in row.psnr_per_image.items()}
     return raw
 
 
-def _read_row(kind: type[BenchRow] | type[QuantizeRow] | type[ConversionSpeedRow], raw: Any, where: str) -> Row:
+_DEVICE_DERIVED = ("median_ms", "p95_ms", "init_ms", "peak_memory_mib", "spread")
+
+
+def _read_row(kind: RowKind, raw: Any, where: str) -> Row:
     if not isinstance(raw, dict):
         return from_json(kind, raw, where=where)
     infinite = {name: math.inf for name, flag in _DECIBELS.items() if raw.get(flag) is True}

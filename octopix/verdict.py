@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from octopix.conditions import Conditions
+from octopix.device_rows import DeviceRow
 from octopix.errors import ResultError
 from octopix.latency import quantile
 from octopix.results import BenchRow, ConversionSpeedRow, QuantizeRow, Result, Row, samples_of
@@ -174,9 +175,11 @@ def _by_key(result: Result) -> dict[str, Row]:
 
 def _key(row: Row) -> str:
     parts: list[Any] = [row.model, row.scheme or "no scheme", "x".join(map(str, row.shape))]
-    if isinstance(row, BenchRow | QuantizeRow) and row.facts is not None:
+    if isinstance(row, BenchRow | QuantizeRow | DeviceRow) and row.facts is not None:
         parts.append(f"{row.facts.threads} threads" if row.facts.threads > 1 else "1 thread")
-    if isinstance(row, QuantizeRow):
+    if isinstance(row, DeviceRow):
+        parts.append(row.facts.delegate_asked)
+    if isinstance(row, QuantizeRow | DeviceRow):
         parts += [row.image_set, row.protocol]
     if isinstance(row, ConversionSpeedRow):
         parts += [row.method, f"{row.images} images"]

@@ -9,6 +9,7 @@ import numpy as np
 from octopix.card import file_sha256, find_card, graph_sha256
 from octopix.commands.options import add_json, add_session, add_size, at_least_one
 from octopix.commands.outcome import Outcome, table
+from octopix.conditions import peak_memory_mib
 from octopix.errors import ModelFileError
 from octopix.latency import measure
 from octopix.results import BenchRow, Result, write_result
@@ -60,6 +61,7 @@ def execute(args: argparse.Namespace) -> Outcome:
         facts=session.facts,
         graph_sha256=graph_sha256(content),
         file_sha256=file_sha256(content),
+        peak_memory_mib=peak_memory_mib(),
     )
     result = Result(kind="bench", rows=(row,))
     if args.out is not None:

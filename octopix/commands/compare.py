@@ -1,4 +1,4 @@
-"""`octopix compare`: two pictures, two models or two results."""
+"""`octopix compare`: two pictures, two models, two bundles or two results."""
 
 import argparse
 import dataclasses
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from octopix.bundle import opened
 from octopix.commands.options import add_json, at_least_one, pictures_in
 from octopix.commands.outcome import OK, WORSE, Outcome, table
 from octopix.compare import (
@@ -22,12 +23,13 @@ from octopix.runtime import RUNTIMES
 from octopix.summary import ModelSummary, Port
 from octopix.verdict import RowVerdict, Verdict, compare_results
 
-HELP = "compare two pictures, two models or two results"
+HELP = "compare two pictures, two models, two bundles or two results"
 DESCRIPTION = """\
 Compare B with A; what the files are is found by their content.
 
   two pictures   PSNR, SSIM, MSE and NRMSE of B against A
   two .tflite    operators, sizes, MACs; with --images the PSNR of B's output against A's
+  two bundles    their checksums first, then as two .tflite; folders or zips that `deploy` made
   two results    better, same or worse, row by row; exit code 1 if any row is worse
 """
 
@@ -49,11 +51,13 @@ def execute(args: argparse.Namespace) -> Outcome:
         raise ConfigError(
             expected="two files of one kind", got=f"a {kinds[0]} and a {kinds[1]}", do="compare like with like"
         )
-    if args.images is not None and kinds[0] != "model":
-        raise ConfigError(expected="two models with --images", got=f"two {kinds[0]}s", do="leave --images out")
+    if args.images is not None and kinds[0] not in ("model", "bundle"):
+        raise ConfigError(expected="models or bundles with --images", got=f"two {kinds[0]}s", do="leave --images out")
     if kinds[0] == "picture":
         return _pictures(args)
-    return _models(args) if kinds[0] == "model" else _results(args)
+    if kinds[0] == "bundle":
+        return _bundles(args)
+    return _models(args, args.a, args.b) if kinds[0] == "model" else _results(args)
 
 
 def _pictures(args: argparse.Namespace) -> Outcome:
@@ -71,9 +75,18 @@ def _pictures(args: argparse.Namespace) -> Outcome:
     return Outcome(payload | decibels(found.psnr_db), "\n".join(lines))
 
 
-def _models(args: argparse.Namespace) -> Outcome:
+def _bundles(args: argparse.Namespace) -> Outcome:
+    with opened(args.a) as a, opened(args.b) as b:
+        found = _models(args, a.model, b.model)
+    differ = sorted(name for name in {*a.sums, *b.sums} if a.sums.get(name) != b.sums.get(name))
+    payload = {**found.payload, "kind": "bundles", "files_that_differ": differ}
+    said = f"files that differ: {', '.join(differ)}" if differ else "The same files."
+    return Outcome(payload, f"{found.text}\n\n{said}")
+
+
+def _models(args: argparse.Namespace, a: Path, b: Path) -> Outcome:
     images = () if args.images is None else pictures_in(args.images)
-    found = compare_models(args.a, args.b, images=images, threads=args.threads, runtime=args.runtime)
+    found = compare_models(a, b, images=images, threads=args.threads, runtime=args.runtime)
     payload = {
         "kind": "models",
         "a": dataclasses.asdict(found.a),

@@ -28,7 +28,7 @@ def add_size(parser: argparse.ArgumentParser) -> None:
     """``--size``: (height, width) or None."""
     parser.add_argument(
         "--size",
-        type=_size,
+        type=image_size,
         metavar="HxW",
         help=f"input height and width (default: the model's own, {STAND_IN_SIDE} where it takes any)",
     )
@@ -75,7 +75,8 @@ def pictures_in(path: Path) -> tuple[Path, ...]:
     return found
 
 
-def _size(text: str) -> tuple[int, int]:
+def image_size(text: str) -> tuple[int, int]:
+    """``HxW`` as (height, width), for argparse."""
     found = re.fullmatch(r"([1-9]\d*)[x×]([1-9]\d*)", text)
     if not found:
         raise argparse.ArgumentTypeError(f"expected HxW such as 128x128, got {text!r}")
