@@ -4,8 +4,6 @@ import tf_keras
 
 from train.equalization import equalize
 from train.models import MODELS
-from train.publishing import publish
-from train.weights import load_weights, save_weights
 
 
 def uneven(model):
@@ -63,18 +61,3 @@ def test_unused_channels_stay_finite():
     kernel.assign(np.where(np.arange(64)[:, None] == 5, 0, kernel.numpy()))
     equalize(model)
     assert all(np.isfinite(weight).all() for weight in model.get_weights())
-
-
-def test_published_weights_are_equalized_and_keep_their_history(tmp_path, monkeypatch):
-    monkeypatch.setattr("train.models.spec.WEIGHTS", tmp_path / "zoo")
-    spec, best = MODELS["espcn_x4"], tmp_path / "best.safetensors"
-    trained = uneven(spec.build())
-    save_weights(trained, best, {"step": "7", "validation_psnr": "29.0"})
-    publish(spec, best)
-    published = spec.build()
-    assert load_weights(published, tmp_path / "zoo" / "espcn_x4.safetensors") == {
-        "step": "7",
-        "validation_psnr": "29.0",
-    }
-    equalize(trained)
-    assert all(np.array_equal(a, b) for a, b in zip(published.get_weights(), trained.get_weights(), strict=True))

@@ -100,7 +100,7 @@ def test_a_family_trains_in_turns_stops_resumes_and_is_published(members, tmp_pa
     assert all(np.array_equal(ours[name], theirs[name]) for name in theirs)
 
     monkeypatch.setattr("train.models.spec.WEIGHTS", tmp_path)
-    publish(SLIM, tmp_path / "whole" / "best.safetensors")
+    publish(members, tmp_path / "whole" / "best.safetensors")
     for spec in SLIM:
         best, published = spec.build(), spec.build()
         load_weights(best, tmp_path / "whole" / "best.safetensors")

@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> list[str]:
             print(f"start: {trainer.start}", file=screen)
         _train(trainer, options.until or recipe.steps, screen)
         if options.publish:
-            publish(specs, trainer.best_weights)
+            publish(members, trainer.best_weights)
     written = [trainer.best_weights, *([specs[0].weights] if options.publish else [])]
     return [str(path) for path in written if path.exists()]
 
