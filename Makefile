@@ -8,22 +8,32 @@ DATA   =
 OUT    = .
 QUICK  =
 TARGET = local
+HOST   =
+SERIAL =
+ARGS   =
 TESTS  = tests
 
 VENV  = .venv
 READY = $(VENV)/.octopix-ready
 RUN   = $(VENV)/bin/python -m
+# Where one device of several fails, the others' table is shown all the same.
+on_device = [ "$$SCHEME" != all ] || SCHEME=; code=0; \
+	$(RUN) deploy bench $(1) --model "$$MODEL" --artifacts "$$OUT/artifacts" --out "$$OUT/reports/$$MODEL-on-devices" \
+	    $${SCHEME:+--schemes "$$SCHEME"} $${DATA:+--data "$$DATA"} $(ARGS) || code=$$?; \
+	[ $$code = 0 ] || [ "$$TARGET" = all ] || exit $$code; \
+	$(RUN) benchmarks devices "$$OUT/reports/$$MODEL-on-devices" && exit $$code
 quick = $(if $(filter-out 0 no false,$(QUICK)),--quick)
 
 # Recipes read the values from their environment, so spaces and quotes in them reach the programs as they are.
-export MODEL SCHEME DATA OUT TARGET TESTS
+export MODEL SCHEME DATA OUT TARGET HOST SERIAL TESTS
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test test-slow train quantize deploy bench report clean
+.PHONY: help setup check test test-slow test-devices train quantize deploy bench bench-pi bench-android report clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
-	@echo '  values: MODEL=$(MODEL) SCHEME=$(SCHEME) DATA=folder OUT=folder QUICK=1 TARGET=$(TARGET) TESTS=$(TESTS)'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
+	@echo '  values: MODEL=$(MODEL) SCHEME=$(SCHEME) DATA=folder OUT=folder QUICK=1 TARGET=$(TARGET) HOST=[user@]host SERIAL=number'
+	@echo '          TESTS=$(TESTS) ARGS="further words for deploy"'
 
 setup: $(READY) ## the environment in .venv; every target below makes it when it is missing
 
@@ -40,6 +50,9 @@ test: $(READY) ## the tests that everyone runs; a part of them with TESTS="tests
 test-slow: $(READY) ## the tests that need minutes each
 	@$(RUN) pytest -q -m slow $$TESTS
 
+test-devices: $(READY) ## the tests on emulated devices; need adb, sshd, qemu-user-static, mmdebstrap, and root for the board
+	@$(RUN) pytest -q -m devices $$TESTS
+
 train: $(READY) ## train MODEL, or go on where a stopped run was
 	@$(RUN) train --model "$$MODEL" --run "$$OUT/runs/$$MODEL" $${DATA:+--data "$$DATA"}
 
@@ -51,9 +64,14 @@ report: $(READY) ## measure what quantize wrote for MODEL once more: the table a
 	@$(RUN) benchmarks table --model "$$MODEL" --artifacts "$$OUT/artifacts" --reports "$$OUT/reports" \
 	    $${DATA:+--data "$$DATA"} $(quick)
 
-deploy: $(READY) ## push MODEL as SCHEME to TARGET, run it there, bring the result back
-	@[ "$$SCHEME" != all ] || SCHEME=int8-qat; \
-	$(RUN) deploy --target "$$TARGET" --model "$$OUT/artifacts/$$MODEL/$$SCHEME.tflite" --reports "$$OUT/reports"
+deploy: $(READY) ## MODEL on TARGET (local, a device of devices.yaml, or all): parity, quality, latency, table and report
+	@$(call on_device,--target "$$TARGET")
+
+bench-pi: $(READY) ## the same on the Raspberry Pi at HOST
+	@$(call on_device,--target raspberry_pi $${HOST:+--host "$$HOST"})
+
+bench-android: $(READY) ## the same on the phone SERIAL, or on the only one
+	@$(call on_device,--target android $${SERIAL:+--serial "$$SERIAL"})
 
 bench: $(READY) ## our conversion to int8 against the stock converter's, in seconds
 	@$(RUN) quantize conversion-speed --model "$$MODEL" $${DATA:+--data "$$DATA"}

@@ -4,6 +4,7 @@ python -m benchmarks table --model espcn_x4 [--artifacts DIR] [--data DIR] [--re
 python -m benchmarks report --results reports/espcn_x4/results.json
 python -m benchmarks zoo [--reports DIR]
 python -m benchmarks by-image --results A/results.json [B/results.json ...] --out FILE.png
+python -m benchmarks devices reports/espcn_x4-on-devices
 python -m benchmarks fid FOLDER_A FOLDER_B [--inception FILE.tflite] [--json]
 """
 
@@ -18,7 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks.artifacts import FLOAT, Artifact, find_artifacts
-from benchmarks.commands import add_by_image, add_zoo, models_below
+from benchmarks.commands import add_by_image, add_devices, add_zoo, models_below
 from benchmarks.crops import choose, write_crops
 from benchmarks.fid import INCEPTION, INCEPTION_VARIABLE, Fid, fid, find_inception, image_count
 from benchmarks.report import PLOT_FOLDER, RESULTS, rewrite_report, write_report
@@ -63,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
     report.set_defaults(run=_report)
     add_zoo(commands)
     add_by_image(commands)
+    add_devices(commands)
     distance = commands.add_parser("fid", help="Fréchet Inception distance between two folders of images")
     distance.add_argument("a", type=Path, metavar="FOLDER_A", help="images, e.g. the ground truth")
     distance.add_argument("b", type=Path, metavar="FOLDER_B", help="images, e.g. what a network made")

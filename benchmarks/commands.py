@@ -1,10 +1,13 @@
-"""The commands that gather results of several models: the zoo's table, and PSNR by image."""
+"""The commands that gather several results: the zoo's table, PSNR by image, devices."""
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
 from benchmarks.by_image import draw_by_image
+from benchmarks.devices import read_devices, show_devices, write_device_report
+from benchmarks.table import console_for
 from benchmarks.zoo import README, RESULTS, read_goals, read_zoo, update, write_table, write_zoo
 from octopix.errors import ConfigError
 from octopix.results import read_result
@@ -31,6 +34,13 @@ def add_by_image(commands: Any) -> None:
     parser.set_defaults(run=_by_image)
 
 
+def add_devices(commands: Any) -> None:
+    """``devices``: the table and the report of what deploy measured."""
+    parser = commands.add_parser("devices", help="table and report of what `make deploy` measured on devices")
+    parser.add_argument("folder", type=Path, help="where deploy wrote <device>/results.json")
+    parser.set_defaults(run=_devices)
+
+
 def models_below(artifacts: Path, model: str) -> tuple[str, ...]:
     """``model``, or for ``all`` every folder of artifacts.
 
@@ -55,6 +65,14 @@ def _zoo(options: argparse.Namespace) -> None:
         print(options.out)
     write_table(zoo, read_goals(), options.readme)
     print(options.readme)
+
+
+def _devices(options: argparse.Namespace) -> None:
+    results = read_devices(options.folder)
+    written = write_device_report(results, options.folder)
+    show_devices(results, console_for(sys.stdout))
+    for path in written:
+        print(path)
 
 
 def _by_image(options: argparse.Namespace) -> None:

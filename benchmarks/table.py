@@ -3,12 +3,12 @@
 from collections.abc import Mapping
 from typing import TextIO
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from benchmarks.columns import MAIN, PER_SET, SCHEME, Column
+from benchmarks.grid import empty_grid
 from benchmarks.suite import rows_by_set
 from benchmarks.summary import Summary, caption, heading, quantize_rows, summarise, verdict
 from octopix.results import QuantizeRow, Result
@@ -40,7 +40,7 @@ def show(result: Result, console: Console) -> None:
 
 def main_table(summary: Summary) -> Table:
     """Every column, over all sets."""
-    table = _table(f"{summary.model} · {heading(summary, summary.rows[0].image_set)}")
+    table = empty_grid(f"{summary.model} · {heading(summary, summary.rows[0].image_set)}")
     for column in MAIN:
         _add(table, _heading(column), column)
     picked = summary.pick.row.scheme if summary.pick else None
@@ -51,7 +51,7 @@ def main_table(summary: Summary) -> Table:
 
 def per_set_table(summary: Summary, sets: Mapping[str, tuple[QuantizeRow, ...]]) -> Table:
     """PSNR, SSIM and drop on each set."""
-    table = _table("each set: PSNR and drop in dB")
+    table = empty_grid("each set: PSNR and drop in dB")
     _add(table, "\nscheme", SCHEME)
     for name in sets:
         for place, column in enumerate(PER_SET):
@@ -60,18 +60,6 @@ def per_set_table(summary: Summary, sets: Mapping[str, tuple[QuantizeRow, ...]])
         cells = (column.text(rows[place]) for rows in sets.values() for column in PER_SET)
         table.add_row(row.scheme, *cells)
     return table
-
-
-def _table(title: str) -> Table:
-    return Table(
-        title=title,
-        title_justify="left",
-        title_style="bold",
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
-        padding=(0, 1, 0, 0),
-    )
 
 
 def _add(table: Table, heading: str, column: Column) -> None:

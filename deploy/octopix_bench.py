@@ -121,6 +121,7 @@ class OctopixBench:
 
 
 def _last_line(done: Finished) -> str:
+    """What it came down to: a usage or a traceback stands before it."""
     return done.words.splitlines()[-1]
 
 

@@ -117,6 +117,32 @@ def test_a_failed_quantize_stops_before_the_table(checkout: Path) -> None:
     assert "<benchmarks>" not in done.stdout
 
 
+def test_bench_pi_hands_the_host_on_as_it_is(checkout: Path) -> None:
+    """What a host may be is for deploy to say; no shell reads it on the way there."""
+    ready(checkout)
+
+    done = make(checkout, "bench-pi", "HOST=pi@$$(touch injected);x", "OUT=my results", HOST="elsewhere")
+
+    assert done.returncode == 0, done.stderr
+    words = [line[1:-1] for line in done.stdout.splitlines()]
+    folder = "my results/reports/espcn_x4-on-devices"
+    assert words == [
+        *("-m", "deploy", "bench", "--target", "raspberry_pi", "--host", "pi@$(touch injected);x"),
+        *("--model", "espcn_x4", "--artifacts", "my results/artifacts", "--out", folder),
+        *("-m", "benchmarks", "devices", folder),
+    ]
+    assert not (checkout / "injected").exists()
+
+
+def test_a_failed_deploy_shows_no_older_table(checkout: Path) -> None:
+    ready(checkout, exit_code=2)
+
+    done = make(checkout, "bench-android")
+
+    assert done.returncode != 0
+    assert "<benchmarks>" not in done.stdout
+
+
 def test_help_lists_every_target(checkout: Path) -> None:
     phony = next(line for line in (ROOT / "Makefile").read_text().splitlines() if line.startswith(".PHONY:"))
 
