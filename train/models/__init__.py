@@ -14,10 +14,12 @@ def _build(architecture: str, **options: Any) -> Any:
     return importlib.import_module(f"train.models.{architecture}").build(**options)
 
 
-def _super_resolution(title: str, architecture: str, scale: int, channels: Channels, parameters: int) -> ModelSpec:
+def _super_resolution(
+    title: str, architecture: str, scale: int, channels: Channels, parameters: int, **facts: Any
+) -> ModelSpec:
     build = partial(_build, architecture, scale=scale)
     name, title = f"{architecture}_x{scale}", f"{title} ×{scale}"
-    return ModelSpec(name, title, "super-resolution", scale, channels, 1, parameters, build)
+    return ModelSpec(name, title, "super-resolution", scale, channels, 1, parameters, build, **facts)
 
 
 def _enhancement(
@@ -28,7 +30,8 @@ def _enhancement(
 
 
 def _resnet50(name: str, title: str, parameters: int, *, skips: bool = False) -> ModelSpec:
-    build, slim = (partial(_build, "resnet50", scale=4, skips=skips, thinner=each) for each in (1, 16))
+    build = partial(_build, "resnet50", scale=4, skips=skips)
+    slim = partial(build, thinner=16, most_blocks=2)
     return ModelSpec(name, title, "super-resolution", 4, "rgb", 32, parameters, build, slim=slim)
 
 
@@ -62,7 +65,9 @@ _LISTED = (
     _enhancement("srcnn_jpeg20", "SRCNN against JPEG", "srcnn", "y", 8_129, degradation="jpeg20"),
     _resnet50("resnet50_x4", "ResNet-50 encoder ×4", 27_378_099),
     _resnet50("resnet50_skip_x4", "ResNet-50 encoder with skips ×4", 27_726_771, skips=True),
-    _super_resolution("SRResNet", "srresnet", 4, "rgb", 1_546_435),
+    _super_resolution(
+        "SRResNet", "srresnet", 4, "rgb", 1_546_435, slim=partial(_build, "srresnet", scale=4, filters=8, blocks=3)
+    ),
     ModelSpec(
         "unet_x2",
         "U-Net ×2",

@@ -23,19 +23,20 @@ DECODER = (256, 128, 64, 64, 64)
 """Filters after each step of ×2 back to the size of the input."""
 
 
-def build(*, scale: int, skips: bool = False, thinner: int = 1) -> tf_keras.Model:
+def build(*, scale: int, skips: bool = False, thinner: int = 1, most_blocks: int = 6) -> tf_keras.Model:
     """The network for one scale.
 
     Args:
         scale: upscaling factor.
         skips: connect encoder and decoder at each level, and add the enlarged input.
         thinner: what the filters are divided by; 1 is ResNet-50.
+        most_blocks: of a stack; 6 is ResNet-50.
 
     Returns:
         Model from (B, H, W, 3) to (B, H·scale, W·scale, 3), RGB in [0, 1], H and W multiples of 32.
     """
     image = tf_keras.Input((None, None, 3), name="lr")
-    *levels, x = _encoder(image, thinner)
+    *levels, x = _encoder(image, thinner, most_blocks)
     for number, filters in enumerate((each // thinner for each in DECODER), start=1):
         x = _conv(4 * filters, 1 if number == 1 else 3, f"up{number}", padding="same", activation="relu")(x)
         x = DepthToSpace(2, name=f"up{number}_shuffle")(x)
@@ -48,7 +49,7 @@ def build(*, scale: int, skips: bool = False, thinner: int = 1) -> tf_keras.Mode
     return tf_keras.Model(image, output, name=f"resnet50{'_skip' if skips else ''}_x{scale}")
 
 
-def _encoder(image: object, thinner: int) -> list[object]:
+def _encoder(image: object, thinner: int, most_blocks: int) -> list[object]:
     """Features at 1/2, 1/4, 1/8, 1/16 and 1/32 of the picture."""
     layers = tf_keras.layers
     x = MeanShift(RGB_MEAN, name="sub_mean", dtype="float32")(image)
@@ -58,7 +59,7 @@ def _encoder(image: object, thinner: int) -> list[object]:
     x = layers.ZeroPadding2D(1, name="pool1_pad")(x)
     x = layers.MaxPool2D(3, strides=2, name="pool1_pool")(x)
     for stack, (filters, blocks) in enumerate(STACKS, start=2):
-        for number in range(1, blocks + 1):
+        for number in range(1, min(blocks, most_blocks) + 1):
             stride = 2 if number == 1 and stack > 2 else 1
             x = _block(x, filters // thinner, stride, f"conv{stack}_block{number}", projected=number == 1)
         levels.append(x)

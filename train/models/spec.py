@@ -42,7 +42,7 @@ class ModelSpec:
     family: str | None = None
     """Models of one family share recipe, run and weights file; None is a family of one."""
     slim: "Callable[[], tf_keras.Model] | None" = None
-    """Builds the same architecture with few channels, for tests of what does not depend on width."""
+    """Builds the same architecture with few channels and blocks, for tests of what does not depend on their number."""
 
     @property
     def network_scale(self) -> int:

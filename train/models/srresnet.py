@@ -4,11 +4,15 @@ A 9×9 convolution, 16 residual blocks of two 3×3 ones, a long skip, two sub-pi
 RGB; PReLU with one slope per channel. The paper normalizes batches after every convolution between the long skip's two
 ends. This is the network as it ships, where a normalization is part of the convolution in front of it: those are the
 convolutions whose names begin with ``block``, and only they are to be trained with one.
+
+It starts as bilinear enlargement: three channels carry the image past the blocks.
 """
 
+import numpy as np
 import tf_keras
 
 from train.models.layers import DepthToSpace, faint
+from train.models.starts import hand_on, hand_on_enlarged
 
 STEPS = {2: (2,), 3: (3,), 4: (2, 2)}
 """Sub-pixel steps by scale."""
@@ -47,4 +51,16 @@ def build(*, scale: int, filters: int = 64, blocks: int = 16) -> tf_keras.Model:
         x = DepthToSpace(step, name=f"shuffle{number}")(x)
         x = prelu(f"up{number}_prelu")(x)
     x = conv(3, 9, "rgb", dtype="float32")(x)
-    return tf_keras.Model(image, x, name=f"srresnet_x{scale}")
+    model = tf_keras.Model(image, x, name=f"srresnet_x{scale}")
+    _start_bilinear(model, scale, blocks)
+    return model
+
+
+def _start_bilinear(model: tf_keras.Model, scale: int, blocks: int) -> None:
+    """Let the untrained network enlarge bilinearly: the long skip hands the image on, the blocks leave it alone."""
+    for name in ("features", "rgb"):
+        hand_on(model.get_layer(name), np.eye(3))
+    for name in (*(f"block{number}_2" for number in range(1, blocks + 1)), "blocks_end"):
+        hand_on(model.get_layer(name), np.zeros((3, 3)))
+    for number, step in enumerate(STEPS[scale]):
+        hand_on_enlarged(model.get_layer(f"up{number}"), channels=3, scale=step)
