@@ -5,9 +5,9 @@ import json
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import tf_keras
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
@@ -15,8 +15,11 @@ from octopix.errors import ConfigError, ModelFileError
 from octopix.files import write_bytes
 from train.models import MODELS, find_family
 
+if TYPE_CHECKING:
+    import tf_keras
 
-def save_weights(model: tf_keras.Model, path: Path, history: Mapping[str, str]) -> None:
+
+def save_weights(model: "tf_keras.Model", path: Path, history: Mapping[str, str]) -> None:
     """Write every weight under its variable's name (``features/kernel:0``), with ``history`` as metadata."""
     save_arrays({weight.name: np.asarray(weight.numpy(), np.float32) for weight in model.weights}, path, history)
 
@@ -30,7 +33,7 @@ def save_arrays(arrays: Mapping[str, np.ndarray], path: Path, history: Mapping[s
     write_bytes(path, save(dict(arrays), metadata=dict(history)))
 
 
-def load_weights(model: tf_keras.Model, path: Path) -> dict[str, str]:
+def load_weights(model: "tf_keras.Model", path: Path) -> dict[str, str]:
     """Fill ``model`` from ``path`` and return the metadata.
 
     Raises:
@@ -42,7 +45,7 @@ def load_weights(model: tf_keras.Model, path: Path) -> dict[str, str]:
     return history
 
 
-def assign_weights(model: tf_keras.Model, arrays: Mapping[str, np.ndarray], source: str) -> None:
+def assign_weights(model: "tf_keras.Model", arrays: Mapping[str, np.ndarray], source: str) -> None:
     """Fill ``model`` with ``arrays``, which must be its weights by name, neither fewer nor more.
 
     What belongs to the siblings of a model of a family, which share its file, may stand there too.

@@ -1,5 +1,6 @@
 """``python -m train`` as a user runs it."""
 
+import argparse
 import json
 import subprocess
 import sys
@@ -8,8 +9,10 @@ from pathlib import Path
 import pytest
 import yaml
 
+from octopix.errors import ConfigError
+from train.commands import listing
 from train.models import MODELS
-from train.weights import read_weights
+from train.weights import read_weights, weights_sha256
 
 ROOT = Path(__file__).parents[2]
 
@@ -47,6 +50,45 @@ def test_the_list_is_json_with_every_model():
     assert rows.keys() == MODELS.keys()
     assert rows["espcn_x4"]["parameters"] == 24_752
     assert rows["espcn_x4"]["weights"] == "train/weights/espcn_x4.safetensors"
+    assert rows["espcn_x4"]["initialisation"].startswith("random (variance scaling")
+    # 24,640 weights, each at every input pixel, of which there is one to 16 of the output.
+    assert rows["espcn_x4"]["macs_per_output_megapixel"] == 24_640 * 1_000_000 // 16
+    assert rows["lesrcnn_blind_x3"]["recipe"] == "train/recipes/lesrcnn_blind.yaml"
+    assert (rows["unet_x2"]["enlarged"], rows["unet_x2"]["scale"]) == (True, 2)
+
+
+def listed(monkeypatch, tmp_path, zoo, macs=None):
+    monkeypatch.setattr(listing, "FIGURES", tmp_path / "zoo.json")
+    if zoo is not None:
+        (tmp_path / "zoo.json").write_text(zoo, encoding="utf-8")
+    if macs is not None:
+        monkeypatch.setattr(listing, "MACS", tmp_path / "macs.json")
+        (tmp_path / "macs.json").write_text(json.dumps(macs), encoding="utf-8")
+    monkeypatch.setattr(listing, "MODELS", {"espcn_x4": MODELS["espcn_x4"]})
+    (row,) = json.loads(listing.run(argparse.Namespace(json=True))[0])
+    return row
+
+
+def test_figures_are_listed_where_they_are_of_the_committed_weights(monkeypatch, tmp_path):
+    figures = {"protocol": "y", "psnr": 30.5, "ssim": 0.86}
+    entry = {
+        "float32": {"Set5": {**figures, "images": 5}},
+        "weights_sha256": weights_sha256(MODELS["espcn_x4"].weights),
+    }
+    row = listed(monkeypatch, tmp_path, json.dumps({"models": {"espcn_x4": entry}}))
+    assert row["float"] == {"Set5": figures}
+    other = {**entry, "weights_sha256": "0" * 64}
+    assert listed(monkeypatch, tmp_path, json.dumps({"models": {"espcn_x4": other}}))["float"] is None
+    assert listed(monkeypatch, tmp_path, json.dumps({"models": {}}))["float"] is None
+    (tmp_path / "zoo.json").unlink()
+    assert listed(monkeypatch, tmp_path, None)["float"] is None
+    for damaged in ("{", "[]", "{}", '{"models": {"espcn_x4": {"float": {}}}}'):
+        with pytest.raises(ConfigError, match=r"figures by model in zoo\.json"):
+            listed(monkeypatch, tmp_path, damaged)
+
+
+def test_a_model_whose_macs_were_never_counted_is_counted(monkeypatch, tmp_path):
+    assert listed(monkeypatch, tmp_path, None, macs={})["macs_per_output_megapixel"] == 1_540_000_000
 
 
 @pytest.mark.parametrize(
