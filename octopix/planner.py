@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
 
+import numpy as np
+
 from octopix.errors import ConfigError, ModelFileError
 from octopix.footprint import working_bytes
 from octopix.graph import Graph, Operator
 from octopix.margins import Margins, margins, round_up
 from octopix.runtime import Session
-from octopix.shapes import infer, takes_any_size
+from octopix.shapes import takes_any_size
 from octopix.tile_size import Way, sides
 from octopix.tiling import Layout, Size, balanced, layout, whole
 
@@ -19,6 +21,8 @@ MEMORY_MIB = 384
 """What the interpreters may take together where the user sets no limit; more, where the smallest tile takes more."""
 _TRIED_FROM = 1 << 21
 """Pixels a picture has at least for tile sizes to be tried: smaller ones are done before that pays."""
+_SMALL = 32
+"""Pixels a side that cost next to nothing to run, and are enough for the paddings of all but the strangest networks."""
 _WEIGHTED = frozenset(("BATCH_MATMUL", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV"))
 _RESIZING = frozenset(("RESIZE_BILINEAR", "RESIZE_NEAREST_NEIGHBOR"))
 
@@ -191,30 +195,23 @@ class Planner:
         if takes_any_size(tensor):
             return None
         own = (tensor.shape[1], tensor.shape[2])
-        return None if _follows(self._graph, own) and self._accepts_another(own) else own
+        return None if self._grows(own) else own
 
-    def _accepts_another(self, own: Size) -> bool:
-        before = self._session.input_shape
+    def _grows(self, own: Size) -> bool:
+        """Whether the output's size follows the input's, seen by a run: sizes may stand in a file as constants."""
+        height, width = (self._another(side) for side in own)
+        before, out = self._session.input_shape, self._graph.tensors[self._graph.outputs[0]].shape
         try:
-            self._session.resize((1, *(side + self._multiple_of for side in own), before[3]))
+            seen = self._session.invoke(np.zeros((1, height, width, before[3]), self._session.input_dtype)).shape
         except ModelFileError:
             self._session.resize(before)
             return False
-        return True
+        return len(seen) == 4 and (seen[1] * own[0], seen[2] * own[1]) == (out[1] * height, out[2] * width)
 
-
-def _follows(graph: Graph, own: Size) -> bool:
-    """Whether the output grows with the input: sizes that stand in the file as constants do not."""
-    height, width = own
-    try:
-        before = infer(graph, height=height, width=width).shapes[graph.outputs[0]]
-    except ModelFileError:
-        return True  # an operator that is not known: the runtime shall try
-    try:
-        after = infer(graph, height=2 * height, width=2 * width).shapes[graph.outputs[0]]
-    except ModelFileError:
-        return False
-    return len(before) == 4 and after[1:3] == (2 * before[1], 2 * before[2])
+    def _another(self, side: int) -> int:
+        """A small side other than a file's own."""
+        small = round_up(_SMALL, self._multiple_of)
+        return small if small != side else small + self._multiple_of
 
 
 def _blind_to_size(graph: Graph) -> bool:
