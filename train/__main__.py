@@ -3,21 +3,28 @@
 python -m train --model espcn_x4 [--recipe R.yaml] [--data DIR] [--run DIR] [--publish]
 python -m train --list [--json]
 python -m train import CHECKPOINT.pth --model lesrcnn_x2 --out weights.safetensors
+python -m train curves [--run DIR ...] --out curves.png
+python -m train precision --model espcn_x4 --steps 3000
 """
 
 import argparse
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import ModuleType
 
 from octopix.exits import exit_code_of
-from train.commands import importing, listing, training
+from train.commands import curves, importing, listing, precision, training
+
+PRECISION_RESULT = Path(__file__).parents[1] / "benchmarks" / "results" / "training-precision.json"
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code (see `octopix.exits`)."""
     given = sys.argv[1:] if arguments is None else arguments
-    if given[:1] == ["import"]:
-        run, options = importing.run, _import_parser().parse_args(given[1:])
+    if given[:1] and given[0] in COMMANDS:
+        command, parser = COMMANDS[given[0]]
+        run, options = command.run, parser().parse_args(given[1:])
     else:
         options = _parser().parse_args(given)
         run = listing.run if options.list else training.run
@@ -55,6 +62,35 @@ def _import_parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, required=True, help="safetensors file to write, for `quantize --weights`")
     return parser
 
+
+def _curves_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m train curves", description="Draw how trainings went.")
+    parser.add_argument(
+        "--run", type=Path, nargs="+", help="folders of trainings (default: all below runs/ that were validated once)"
+    )
+    parser.add_argument("--out", type=Path, required=True, help="PNG, SVG or PDF file to write")
+    return parser
+
+
+def _precision_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m train precision", description="Compare training in bfloat16 with training in float32."
+    )
+    parser.add_argument("--model", default="espcn_x4", help="name in the zoo (default: %(default)s)")
+    parser.add_argument("--steps", type=int, default=3000, help="steps of each training (default: %(default)s)")
+    parser.add_argument("--data", type=Path, help="folder of images (default: as for a training)")
+    parser.add_argument("--run", type=Path, help="folder of the trainings (default: runs/precision-<model>)")
+    parser.add_argument(
+        "--out", type=Path, default=PRECISION_RESULT, help="JSON to write (default: the committed result)"
+    )
+    return parser
+
+
+COMMANDS: Mapping[str, tuple[ModuleType, Callable[[], argparse.ArgumentParser]]] = {
+    "import": (importing, _import_parser),
+    "curves": (curves, _curves_parser),
+    "precision": (precision, _precision_parser),
+}
 
 if __name__ == "__main__":
     sys.exit(main())
