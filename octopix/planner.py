@@ -202,7 +202,7 @@ class Planner:
         height, width = (self._another(side) for side in own)
         before, out = self._session.input_shape, self._graph.tensors[self._graph.outputs[0]].shape
         try:
-            seen = self._session.invoke(np.zeros((1, height, width, before[3]), self._session.input_dtype)).shape
+            seen = self._session.run([np.zeros((1, height, width, before[3]), self._session.input_dtype)])[0].shape
         except ModelFileError:
             self._session.resize(before)
             return False
