@@ -50,6 +50,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--publish", action="store_true", help="at the end, put the best weights, equalized, into train/weights/"
     )
+    parser.add_argument(
+        "--distribute",
+        default="none",
+        help="none; mirrored: over all GPUs of this machine; workers: over the processes that TF_CONFIG names, "
+        "with one --run folder that all see (default: %(default)s)",
+    )
     parser.add_argument("--list", action="store_true", help="list the zoo")
     parser.add_argument("--json", action="store_true", help="with --list: JSON on stdout")
     return parser

@@ -14,6 +14,7 @@ import tf_keras
 from octopix.errors import ConfigError
 from octopix.images import Array
 from train.checkpoints import Checkpoints, room_for
+from train.distribution import Distribution
 from train.forms import collapsed, deployable, trainable, trained_variables, variables
 from train.losses import LOSSES
 from train.models.spec import ModelSpec
@@ -60,20 +61,34 @@ class Trainer:
         recipe: how.
         folder: where; a folder of another recipe, or of other images, is refused.
         images: what the images are, in words and a digest; it is written into the weights file.
+        distribution: over which devices or processes; what is learned is the same, and so is the folder's content.
 
     Raises:
-        ConfigError: the folder is another training's or damaged, or the recipe's start does not fit.
+        ConfigError: the folder is another training's or damaged, the recipe's start does not fit, or its batches
+            cannot be distributed so.
     """
 
-    def __init__(self, members: Sequence[Member], recipe: Recipe, folder: Path, *, images: str) -> None:
+    def __init__(
+        self,
+        members: Sequence[Member],
+        recipe: Recipe,
+        folder: Path,
+        *,
+        images: str,
+        distribution: Distribution | None = None,
+    ) -> None:
         self.recipe, self.images, self._members = recipe, images, tuple(members)
+        self.distribution = distribution or Distribution()
+        self.distribution.check(recipe)
         self.folder = RunFolder(folder)
         start = self.folder.check(recipe, images)
         tf_keras.utils.set_random_seed(recipe.seed)
         specs = [member.spec for member in members]
-        self._models, self._averages = trainable(specs, recipe), deployable(specs)
-        self._optimizer = tf_keras.optimizers.Adam(recipe.stages[0].learning_rate)
-        self._optimizer.build(trained_variables(self._models))
+        with self.distribution.strategy.scope():
+            self._models = trainable(specs, recipe)
+            self._optimizer = tf_keras.optimizers.Adam(recipe.stages[0].learning_rate)
+            self._optimizer.build(trained_variables(self._models))
+        self._averages = deployable(specs)  # one copy a process: it follows, so the replicas need none of their own
         self._validators = [
             Validator(model, member.validate, scale=member.spec.network_scale, multiple_of=member.spec.multiple_of)
             for model, member in zip(self._averages, members, strict=True)
@@ -83,14 +98,17 @@ class Trainer:
         self._steps: dict[tuple[int, str], Step] = {}
         self._checkpoints = Checkpoints(self.folder.checkpoints, self._state())
         if recipe.start and not self.step:
-            start = started(self._models, recipe.start)
+            with self.distribution.strategy.scope():
+                start = started(self._models, recipe.start)
         if not self.step:
             self._follow(0.0)
         self.start = start
         """What was filled from the recipe's start, in words."""
-        self.folder.claim(recipe, images, start)
-        with room_for("a log", self.folder.tensorboard):
-            self._writer = tf.summary.create_file_writer(str(self.folder.tensorboard))
+        self.distribution.check_same(self.step, str(folder))
+        if self.distribution.chief:
+            self.folder.claim(recipe, images, start)
+            with room_for("a log", self.folder.tensorboard):
+                self._writer = tf.summary.create_file_writer(str(self.folder.tensorboard))
 
     @property
     def step(self) -> int:
@@ -115,13 +133,16 @@ class Trainer:
         while self.step < goal:
             stage, within = self.recipe.stage_at(self.step)
             stop = min(self.step + self.recipe.epoch_steps, self.step + stage.steps - within, goal)
-            yield self._epoch(stage, within, range(self.step, stop), progress)
+            with self.distribution.together():
+                epoch = self._epoch(stage, within, range(self.step, stop), progress)
+            yield epoch
 
     def _epoch(self, stage: Stage, within: int, steps: range, progress: Callable[[int], None]) -> Epoch:
         began, losses = time.perf_counter(), tf_keras.metrics.Mean()
         for done, (turn, lr, hr) in enumerate(self._batches(stage, steps)):
             self._optimizer.learning_rate.assign(learning_rate(stage, within + done))
-            losses.update_state(self._train_step(turn, stage)(lr, hr))
+            shares = self.distribution.shares(lr), self.distribution.shares(hr)
+            losses.update_state(self._train_step(turn, stage)(*shares))
             progress(steps.start + done + 1)
         seconds = time.perf_counter() - began
         pixels = sum(stage.batch * (stage.patch * self._spec_of(step).network_scale) ** 2 for step in steps)
@@ -154,12 +175,17 @@ class Trainer:
     def _compiled(self, turn: int, stage: Stage) -> Step:
         model, optimizer, loss_of = self._models[turn], self._optimizer, LOSSES[stage.loss]
 
-        @tf.function(reduce_retracing=True)
-        def step(lr: tf.Tensor, hr: tf.Tensor) -> tf.Tensor:
+        def learn(lr: tf.Tensor, hr: tf.Tensor) -> tf.Tensor:
             with tf.GradientTape() as tape:
                 loss = loss_of(hr, tf.cast(model(lr, training=True), tf.float32))
-            gradients = tape.gradient(loss, model.trainable_variables)
-            optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+            gradients = self.distribution.averaged(tape.gradient(loss, model.trainable_variables))
+            moves = zip(gradients, model.trainable_variables, strict=True)
+            optimizer.apply_gradients(moves, skip_gradients_aggregation=True)  # which would be their sum
+            return loss
+
+        @tf.function(reduce_retracing=True)
+        def step(lr: tf.Tensor, hr: tf.Tensor) -> tf.Tensor:
+            loss = self.distribution.mean(learn, lr, hr)
             done = tf.cast(optimizer.iterations, tf.float32)
             self._follow(
                 tf.minimum(self.recipe.average, done / (done + 10))
@@ -176,15 +202,25 @@ class Trainer:
 
     def _close_epoch(self, loss: float, within: int, stage: Stage, speed: float) -> Epoch:
         self._check_finite(loss)
-        value = float(np.mean([validator.psnr() for validator in self._validators]))
-        if value > float(self._best.numpy()):
+        value = self.distribution.of_chief(self._psnr)
+        better = value > float(self._best.numpy())
+        if better:
             self._best.assign(value)
-            arrays = {name: weight.numpy() for name, weight in variables(self._averages).items()}
-            save_arrays(arrays, self.best_weights, self._history(value))
         epoch = Epoch(self.step, loss, value, float(self._best.numpy()), learning_rate(stage, within), speed)
-        self._log(epoch)
-        self._checkpoints.save(self.step)
+        if self.distribution.chief:
+            self._write(epoch, better=better)
+        self.distribution.wait()
         return epoch
+
+    def _psnr(self) -> float:
+        return float(np.mean([validator.psnr() for validator in self._validators]))
+
+    def _write(self, epoch: Epoch, *, better: bool) -> None:
+        if better:
+            arrays = {name: weight.numpy() for name, weight in variables(self._averages).items()}
+            save_arrays(arrays, self.best_weights, self._history(epoch.psnr))
+        self._log(epoch)
+        self._checkpoints.save(epoch.step)
 
     def _check_finite(self, loss: float) -> None:
         weights = variables(self._averages).values()

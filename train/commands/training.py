@@ -23,18 +23,23 @@ def run(options: argparse.Namespace) -> list[str]:
         raise ConfigError(expected="--until of at least 1 step", got=str(options.until), do="leave it out to train all")
     recipe = read_recipe(options.recipe or specs[0].recipe, model=name)
     with native_noise_dropped() as screen:
+        from train.distribution import find_distribution
         from train.publishing import publish
         from train.trainer import Trainer
 
+        distribution = find_distribution(options.distribute)
         members, images = members_of(specs, options.data)
         titles = ", ".join(spec.title for spec in specs)
         print(f"{titles}: {recipe.steps:,} steps in {recipe.precision}, images: {images}", file=screen)
-        trainer = Trainer(members, recipe, options.run or Path("runs") / name, images=images)
+        folder = options.run or Path("runs") / name
+        trainer = Trainer(members, recipe, folder, images=images, distribution=distribution)
         if trainer.start:
             print(f"start: {trainer.start}", file=screen)
         _train(trainer, options.until or recipe.steps, screen)
-        if options.publish:
+        if options.publish and distribution.chief:
             publish(members, trainer.best_weights)
+    if not distribution.chief:
+        return []
     written = [trainer.best_weights, *([specs[0].weights] if options.publish else [])]
     return [str(path) for path in written if path.exists()]
 
