@@ -67,7 +67,7 @@ class Evaluator:
     def __init__(self, artifacts: Sequence[Artifact], protocol: Protocol) -> None:
         self._protocol = protocol
         self._card = artifacts[0].card
-        self._restorers = {artifact.card.scheme: Restorer(artifact.path) for artifact in artifacts}
+        self._restorers = {artifact.card.scheme: Restorer(artifact.path, tile="none") for artifact in artifacts}
 
     def views(self, ref: PairRef) -> Views:
         """Restore the picture by every artifact."""

@@ -108,7 +108,7 @@ def run(
     watch: Callable[[int], None] | None = None,
 ) -> list[Array]:
     """Outputs as they are compared: the planes of the protocol, uint8, borders shaved."""
-    restorer = Restorer(model, threads=1)
+    restorer = Restorer(model, threads=1, tile="none")  # tiles change what `dynamic` models compute
     outputs = []
     for done, (image, _) in enumerate(pairs, start=1):
         outputs.append(protocol.compared(plane_bytes(restorer.run_plane(image)), restorer.card.scale))
