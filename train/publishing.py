@@ -72,7 +72,7 @@ def _psnr(arrays: Mapping[str, Array], members: Sequence[Member]) -> float:
 
 
 def _member_psnr(arrays: Mapping[str, Array], member: Member) -> float:
-    model = member.spec.build()
+    spec, model = member.spec, member.spec.build()
     own = {weight.name: arrays[weight.name].astype(np.float32) for weight in model.weights}
-    assign_weights(model, own, member.spec.name)
-    return Validator(model, member.validate, scale=member.spec.network_scale).psnr()
+    assign_weights(model, own, spec.name)
+    return Validator(model, member.validate, scale=spec.network_scale, multiple_of=spec.multiple_of).psnr()

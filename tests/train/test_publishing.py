@@ -1,5 +1,7 @@
 """What the committed file of the zoo holds."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -63,6 +65,16 @@ def test_large_weights_are_stored_as_float16_and_the_loss_is_told(member, best, 
         assert np.abs(array - large[name]).max() <= 2**-11 * max(np.abs(large[name]).max(), 2**-14)
     assert weights_sha256(zoo) == weights_sha256(zoo)
     load_weights(SPEC.build(), zoo)
+
+
+def test_a_network_that_takes_certain_sizes_only_is_published_as_well(tmp_path, zoo, monkeypatch):
+    unet = find_model("unet_x2")
+    spec = dataclasses.replace(unet, build=unet.slim)
+    truth = np.random.default_rng(0).integers(0, 256, (unet.multiple_of + 3, unet.multiple_of + 5, 3), np.uint8)
+    save_weights(spec.build(), tmp_path / "best.safetensors", HISTORY)
+    monkeypatch.setattr("train.publishing.LIMIT", 0)
+    publish([Member(spec, [], [(truth // 2, truth)])], tmp_path / "best.safetensors")
+    assert read_weights(zoo.with_name("unet_x2.safetensors"))[1]["stored"].startswith("float16")
 
 
 @pytest.mark.parametrize(("factor", "tolerated", "loss"), [(1.0, -1.0, r"-?0\.0\d+"), (1e8, 0.005, "inf")])
