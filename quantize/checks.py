@@ -21,8 +21,8 @@ WEIGHT_AXIS: dict[str, int] = {
 }
 """Where TFLite keeps output channels in an operator's weights, input number 1 of each."""
 
-NO_INT16_KERNEL = frozenset({"DEPTH_TO_SPACE"})
-"""Operators that runtimes have for int8 but not for int16; they move values, so float loses nothing."""
+NO_INT16_KERNEL = frozenset({"DEPTH_TO_SPACE", "PRELU"})
+"""Operators that runtimes have for int8 but not for int16; they move or scale values, so float loses nothing."""
 
 INTEGERS = frozenset({"int8", "uint8", "int32", "int64", "bool"})
 FLOATS = frozenset({"float16", "float32", "float64"})

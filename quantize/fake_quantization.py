@@ -166,11 +166,17 @@ def with_fake_quantization(
 
 
 def learned_bounds(aware: tf_keras.Model) -> dict[str, Range]:
-    """Ranges by the float layer's name, as training left them."""
+    """Ranges by the float layer's name, as training left them.
+
+    An end that training pushed across zero, as may happen to small ones, brings the range back to zero: TensorFlow's
+    operator shifts such a range, so training went on with the shifted one.
+    """
     found = {}
     for name, weights in _weights_by_layer(aware).items():
         if "output_lo" in weights:
-            found[name] = (float(weights["output_lo"].numpy()), float(weights["output_hi"].numpy()))
+            lo, hi = (float(weights[key].numpy()) for key in ("output_lo", "output_hi"))
+            shift = max(lo, 0.0) + min(hi, 0.0)
+            found[name] = (lo - shift, hi - shift)
     return found
 
 

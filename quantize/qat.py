@@ -20,6 +20,7 @@ from quantize.export import to_float32
 from quantize.fake_quantization import copy_float_weights, learned_bounds, with_fake_quantization
 from quantize.layers import activation_tensors
 from quantize.ranges import exact_tensors, to_int8
+from quantize.statistics import activations
 from train.models.layers import DepthToSpace
 
 Judge = Callable[[bytes], float]
@@ -97,14 +98,21 @@ class _Twin:
         shared = frozenset(name for name, index in self._tensors.items() if index in exact)
         bounds = {name: ranges[index] for name, index in self._tensors.items() if _computes(model.get_layer(name))}
         self.aware = with_fake_quantization(model, bounds, frozen=shared)
+        self._activations = activations(read_graph(float_model))
         self._ranges = dict(ranges)
         self._export = tf_keras.models.clone_model(model)
 
     def int8(self) -> bytes:
-        """The int8 model of the weights and ranges of this moment."""
+        """The int8 model of the weights and ranges of this moment.
+
+        Activations keep their order from one export to the next, but not their numbers: equal constants, such as
+        biases that are still zero, are one tensor.
+        """
         copy_float_weights(self.aware, self._export)
         learned = {self._tensors[name]: bounds for name, bounds in learned_bounds(self.aware).items()}
-        return to_int8(to_float32(self._export), self._ranges | learned)
+        ranges, float_model = self._ranges | learned, to_float32(self._export)
+        pairs = zip(self._activations, activations(read_graph(float_model)), strict=True)
+        return to_int8(float_model, {now: ranges[before] for before, now in pairs if before in ranges})
 
 
 def _train_step(

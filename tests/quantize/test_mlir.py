@@ -29,11 +29,26 @@ def test_a_foreign_file_is_an_error_and_no_crash() -> None:
 def test_an_operator_without_a_wide_form_is_an_error(float_model: Callable[[str], Any], photographs: list[Any]) -> None:
     """PReLU has no int16 kernel; the quantizer must say so, and its silence must not become a model."""
     from quantize.calibrators import CALIBRATORS
-    from quantize.ranges import ranges_for, to_int16x8
+    from quantize.embed import with_ranges
+    from quantize.ranges import ranges_for
 
     ranges = ranges_for(float_model("residual"), photographs, CALIBRATORS["minmax"])
+    symmetric = {index: (-max(-lo, hi), max(-lo, hi)) for index, (lo, hi) in ranges.items()}
     with pytest.raises(ModelFileError, match="quantizer takes"):
-        to_int16x8(float_model("residual"), ranges)
+        mlir.quantize_int16x8(with_ranges(float_model("residual"), symmetric), float_operators=())
+
+
+def test_an_operator_without_a_wide_form_stays_float(float_model: Callable[[str], Any], photographs: list[Any]) -> None:
+    from quantize.calibrators import CALIBRATORS
+    from quantize.checks import check
+    from quantize.ranges import ranges_for, to_int16x8
+
+    made = to_int16x8(float_model("residual"), ranges_for(float_model("residual"), photographs, CALIBRATORS["minmax"]))
+    check(made, "int16x8-ptq")
+    graph = read_graph(made)
+    kinds = {each.name: graph.tensors[each.outputs[0]].dtype for each in graph.operators}
+    assert kinds["PRELU"] == "float32"
+    assert kinds["CONV_2D"] == "int16"
 
 
 def test_equal_models_and_ranges_give_equal_bytes(float_model: Callable[[str], Any], photographs: list[Any]) -> None:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import tf_keras
 
 from octopix.graph import constant, read_graph
@@ -139,6 +140,18 @@ def test_learned_ranges_move_frozen_ones_and_exact_zeros_do_not(model, bounds):
     assert trainable == {"quant_features/output_hi:0", "quant_mapping/output_hi:0"}
 
 
+def test_a_range_that_training_pushed_across_zero_is_the_one_it_computed_with(model, bounds):
+    student = with_fake_quantization(model, bounds | {"features": (-0.001, 2.0)}, frozen=FROZEN)
+    (low,) = (each for each in student.trainable_variables if each.name == "quant_features/output_lo:0")
+    low.assign(0.25)
+    lo, hi = learned_bounds(student)["features"]
+    assert (lo, hi) == (0, pytest.approx(1.75))
+    values = np.linspace(-1, 3, 9, dtype=np.float32)
+    computed = tf.quantization.fake_quant_with_min_max_vars(values, 0.25, 2.0)
+    # Saturation at both ends, and half a step between.
+    assert np.abs(computed - np.clip(values, lo, hi)).max() <= 0.5 * hi / 255 + 1e-6
+
+
 def test_trained_weights_go_back_to_the_layers_they_belong_to(model, bounds):
     student = with_fake_quantization(model, bounds, frozen=FROZEN)
     for number, variable in enumerate(student.trainable_variables):
@@ -150,3 +163,23 @@ def test_trained_weights_go_back_to_the_layers_they_belong_to(model, bounds):
     }
     assert len(shifted) == len(model.weights)
     assert min(shifted) > 0
+
+
+def test_training_parts_what_was_equal_before(photographs):
+    """Biases that start at zero share one tensor of the file, and the trained ones do not."""
+    tf_keras.utils.set_random_seed(0)
+    fresh = find_model("cnn_x4").build()
+    ranges = ranges_for(to_float32(fresh), photographs, CALIBRATORS["minmax"])
+    batch = np.rint(photographs[0] * 255).astype(np.uint8)
+    judged = []
+    train_aware(
+        fresh,
+        ranges,
+        draw=lambda step: batch,
+        judge=lambda model: judged.append(read_graph(model)) or len(judged),
+        settings=QatSettings(steps=1, judge_every=1),
+    )
+    before, after = (
+        [graph.tensors[each.outputs[0]].quantization.scales for each in graph.operators] for graph in judged
+    )
+    assert np.allclose(before, after, rtol=0.05)  # one step moves a range a little; another tensor's is far off
