@@ -19,7 +19,7 @@ from quantize.calibrators import Range
 from quantize.export import to_float32
 from quantize.fake_quantization import copy_float_weights, learned_bounds, with_fake_quantization
 from quantize.layers import activation_tensors
-from quantize.ranges import exact_tensors, to_int8
+from quantize.ranges import calibrated_tensors, to_int8
 from quantize.statistics import activations
 from train.models.layers import DepthToSpace
 
@@ -94,8 +94,8 @@ class _Twin:
     def __init__(self, model: tf_keras.Model, ranges: Mapping[int, Range]) -> None:
         float_model = to_float32(model)
         self._tensors = activation_tensors(model, float_model)
-        exact = exact_tensors(read_graph(float_model))
-        shared = frozenset(name for name, index in self._tensors.items() if index in exact)
+        calibrated = calibrated_tensors(read_graph(float_model))
+        shared = frozenset(name for name, index in self._tensors.items() if index not in calibrated)
         bounds = {name: ranges[index] for name, index in self._tensors.items() if _computes(model.get_layer(name))}
         self.aware = with_fake_quantization(model, bounds, frozen=shared)
         self._activations = activations(read_graph(float_model))

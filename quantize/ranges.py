@@ -158,7 +158,12 @@ def consumers(graph: Graph, index: int) -> tuple[Operator, ...]:
 
 
 def _mover_of(graph: Graph, index: int) -> Operator | None:
-    return next((each for each in graph.operators if index in each.outputs and each.name in MOVERS), None)
+    return next((each for each in graph.operators if index in each.outputs and _moves(each)), None)
+
+
+def _moves(operator: Operator) -> bool:
+    """Also a tensor concatenated with itself: the anchor of mobile networks, which is the image many times."""
+    return operator.name in MOVERS or (operator.name == "CONCATENATION" and len(set(operator.inputs)) == 1)
 
 
 def _source(graph: Graph, index: int) -> int:

@@ -68,7 +68,18 @@ def _shared_output(keras: Any) -> Any:
     return keras.Model(image, layers.Add(name="both")([y, DepthToSpace(2, name="shuffle_side")(z)]))
 
 
+def _anchored(keras: Any) -> Any:
+    """A correction of the repeated image."""
+    from train.models.layers import enlarged_on_anchor
+
+    layers, image = keras.layers, keras.Input((None, None, 1), name="image")
+    x = layers.Conv2D(8, 3, padding="same", activation="relu", name="features")(image)
+    x = layers.Conv2D(4, 3, padding="same", name="subpixels")(x)
+    return keras.Model(image, enlarged_on_anchor(image, x, 2))
+
+
 BUILDERS: dict[str, Callable[[Any], Any]] = {
+    "anchored": _anchored,
     "espcn": _espcn,
     "residual": _residual,
     "separable": _separable,

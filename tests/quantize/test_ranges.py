@@ -14,7 +14,7 @@ from quantize.export import to_float32
 from quantize.ranges import calibrated_tensors, exact_tensors, ranges_for, to_int8, to_int16x8
 
 Make = Callable[[str], Any]
-NETWORKS = ["espcn", "residual", "separable", "hourglass", "shared_output"]
+NETWORKS = ["anchored", "espcn", "residual", "separable", "hourglass", "shared_output"]
 
 
 def _names(model: bytes, indices: Any) -> set[str]:
@@ -37,6 +37,14 @@ def test_a_tensor_that_others_read_too_is_not_saturated(float_model: Make) -> No
     assert _names(model, exact_tensors(graph)) == {"input", "ADD"}
     (summed,) = (each.inputs[0] for each in graph.operators[:4] if each.name == "DEPTH_TO_SPACE")
     assert summed in calibrated_tensors(graph)
+
+
+def test_an_anchor_is_the_image_and_needs_no_calibration(float_model: Make, int8_model: Make) -> None:
+    assert _names(float_model("anchored"), calibrated_tensors(read_graph(float_model("anchored")))) == {"CONV_2D"}
+    graph = read_graph(int8_model("anchored"))
+    anchors = [each.outputs[0] for each in graph.operators if each.name == "CONCATENATION"]
+    scales = {graph.tensors[index].quantization.scales for index in anchors}
+    assert scales == {graph.tensors[graph.inputs[0]].quantization.scales}
 
 
 def test_moved_values_share_one_range(float_model: Make, photographs: list[Any]) -> None:
