@@ -6,6 +6,7 @@ all of them alike. So the number of replicas changes how fast a training is, not
 
 import contextlib
 import os
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
@@ -182,6 +183,12 @@ class WorkerConfig(BaseModel):
         return self.task.type == "chief" or not (self.cluster.chief or self.task.index)
 
     @property
+    def port(self) -> int:
+        """Where this process listens to the others."""
+        address: str = getattr(self.cluster, self.task.type)[self.task.index]
+        return int(address.rpartition(":")[2])
+
+    @property
     def workers(self) -> int:
         """Processes in the cluster."""
         return len(self.cluster.chief) + len(self.cluster.worker)
@@ -202,6 +209,20 @@ def worker_config(text: str | None) -> WorkerConfig:
     except ValidationError as error:
         problems = "; ".join(": ".join((*map(str, item["loc"]), item["msg"])) for item in error.errors())
         raise ConfigError(expected=expected, got=f"{text} ({problems})", do=do) from error
+
+
+def check_free(port: int) -> None:
+    """Refuse a port that is taken, before TensorFlow does: after that, its process would not end.
+
+    Raises:
+        ConfigError: something listens there, or there is no such port.
+    """
+    try:
+        socket.create_server(("", port)).close()
+    except (OSError, OverflowError) as error:
+        raise ConfigError(
+            expected=f"a free port {port} for this worker", got=str(error), do="name another one in TF_CONFIG"
+        ) from error
 
 
 def alone() -> Distribution:
@@ -225,13 +246,14 @@ def workers() -> Distribution:
         ConfigError: TF_CONFIG is missing or malformed, or the cluster does not come about.
     """
     config = worker_config(os.environ.get("TF_CONFIG"))
+    check_free(config.port)
     try:
         strategy = tf.distribute.MultiWorkerMirroredStrategy()
     except (tf.errors.OpError, RuntimeError) as error:
         raise ConfigError(
             expected=f"a cluster of {config.workers} workers",
             got=str(error).splitlines()[0],
-            do="correct TF_CONFIG; the port must be free, and all workers within reach",
+            do="correct TF_CONFIG; all workers must be within reach",
         ) from error
     return Distribution(strategy, chief=config.chief, workers=config.workers)
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from octopix.errors import ConfigError
-from train.distribution import Distribution, find_distribution, share_of, worker_config
+from train.distribution import Distribution, check_free, find_distribution, share_of, worker_config
 from train.weights import read_weights
 
 ROOT = Path(__file__).parents[2]
@@ -72,10 +72,29 @@ def test_an_unknown_distribution_is_said():
         find_distribution("both")
 
 
+def test_a_port_that_is_taken_is_said():
+    with socket.create_server(("", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigError, match=f"a free port {port} for this worker, got .*in use"):
+            check_free(port)
+    check_free(port)
+    with pytest.raises(ConfigError, match="a free port 99999"):
+        check_free(99999)
+
+
 class Two(Distribution):
-    """As if there were two devices."""
+    """As if there were two devices, of two workers whose folders hold other checkpoints."""
 
     replicas = 2
+
+    def _of_all(self, value):
+        return [value, 4]
+
+
+def test_workers_that_do_not_see_one_folder_are_refused():
+    Two().check_same(4, "run")
+    with pytest.raises(ConfigError, match="one folder run that all workers see, got checkpoints of steps 0, 4"):
+        Two().check_same(0, "run")
 
 
 def test_what_would_not_train_as_in_one_process_is_refused(recipe):
