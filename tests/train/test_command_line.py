@@ -102,6 +102,8 @@ def test_a_model_whose_macs_were_never_counted_is_counted(monkeypatch, tmp_path)
             ("import", "absent.pth", "--model", "lesrcnn_x2", "--out", "w.safetensors"),
             "expected a checkpoint at absent.pth",
         ),
+        (("curves", "--run", "absent", "--out", "c.png"), "expected the history of a training in absent, got none"),
+        (("precision", "--model", "espcn_x5"), "expected a model of the zoo (abpn_x2,"),
     ],
 )
 def test_mistakes_are_said_in_a_line_and_exit_with_2(words, complaint):
