@@ -134,8 +134,9 @@ def facts_of(result: Result) -> tuple[str, ...]:
         f"measured {result.created[:16].replace('T', ' ')} UTC",
         f"before: {_state(first.before)}",
         f"after: {_state(last.after)}",
-        f"Flops: {first.flops_convention}. Latency: median of {len(first.processes)} processes' medians, "
-        f"{first.processes[0].runs} runs each after {first.processes[0].warmup}. PSNR: of the device's own pictures.",
+        f"Flops: {first.flops_convention}. Latency: median over the processes' medians; processes × runs: "
+        f"{len(first.processes)} × {first.processes[0].runs}, {first.processes[0].warmup} warm-up runs each. "
+        "PSNR: of the device's own pictures.",
     )
 
 

@@ -12,6 +12,7 @@ from octopix.device_rows import DeviceState
 _ASK = """
 say() { printf '\\n==%s\\n' "$1"; }
 say board; cat /proc/device-tree/model
+say compatible; tr '\\0' '\\n' < /proc/device-tree/compatible
 say cpuinfo; cat /proc/cpuinfo
 say machine; uname -m
 say os; uname -sr
@@ -22,12 +23,13 @@ say frequency; cat /sys/devices/system/cpu/cpufreq/policy*/scaling_cur_freq
 say frequency_max; cat /sys/devices/system/cpu/cpufreq/policy*/scaling_max_freq
 say zones; cat /sys/class/thermal/thermal_zone*/temp
 """
-LINUX = f"{_ASK}say throttled; vcgencmd get_throttled\n"
+LINUX = f"{_ASK}say throttled; vcgencmd get_throttled\ntrue\n"  # what cannot be answered is no failure
 ANDROID = f"""{_ASK}
 for name in ro.product.manufacturer ro.product.model ro.soc.manufacturer ro.soc.model ro.build.version.release \
   ro.build.fingerprint ro.product.cpu.abi; do say "$name"; getprop "$name"; done
 say thermal; dumpsys thermalservice
 say battery; dumpsys battery
+true
 """
 TIMEOUT_S = 60.0
 _DEGREES = range(1, 151)
@@ -107,7 +109,10 @@ def conditions_of(answers: Answers) -> Conditions:
 
 
 def _cpu(answers: Answers) -> str | None:
-    return answers.field("cpuinfo", "model name") or answers.field("cpuinfo", "Hardware")
+    """As `octopix.conditions` finds it: the name, else the device tree's last word, else what is called hardware."""
+    tree = answers.text("compatible")
+    named = answers.field("cpuinfo", "model name")
+    return named or (tree.splitlines()[-1] if tree else answers.field("cpuinfo", "Hardware"))
 
 
 def _joined(answers: Answers, *names: str) -> str | None:

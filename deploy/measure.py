@@ -18,6 +18,9 @@ FLOAT = "float32"
 _CEILING = 0.99
 """A limit of the frequency below this share of what it was before is a drop, not a rounding."""
 
+_WAITS = 12
+"""Cool-downs to wait for a device that throttles."""
+
 Tell = Callable[[str], None]
 
 
@@ -131,13 +134,26 @@ class Measuring:
 
     def _process(self, file: ModelFile, way: Way, take: "_Take") -> None:
         self.sleep(self.job.cooldown_s * (1 + len(take.rejected)))
-        before = self.bench.state()
+        before = self._cooled()
+        if throttled(before):
+            take.rejected.append(f"throttled before it began ({before.throttling:#x})")
+            return
         timed = self.bench.time(file, way, self.job)
         why = disturbed(before, self.bench.state())
         if why:
             take.rejected.append(why)
         else:
             take.counted.append(timed)
+
+    def _cooled(self) -> DeviceState:
+        """The state once the device no longer throttles, or after some waiting."""
+        state = self.bench.state()
+        for _ in range(_WAITS):
+            if not throttled(state):
+                break
+            self.sleep(self.job.cooldown_s)
+            state = self.bench.state()
+        return state
 
 
 @dataclass(frozen=True)
@@ -146,6 +162,11 @@ class _Take:
 
     counted: list[Timed]
     rejected: list[str]
+
+
+def throttled(state: DeviceState) -> bool:
+    """Whether the device slows itself down now. A Pi's higher bits only say that it once did since it was started."""
+    return bool((state.throttling or 0) & 0xF)
 
 
 def disturbed(before: DeviceState, after: DeviceState) -> str:

@@ -58,6 +58,8 @@ class RemoteTarget:
     link: Link
     folder: str
     patience: Patience = field(default_factory=Patience)
+    _made: set[str] = field(default_factory=set, repr=False)
+    """Folders that are known to be there."""
 
     @property
     def name(self) -> str:
@@ -92,7 +94,7 @@ class RemoteTarget:
         wanted = sha256(local)
 
         def attempt() -> None:
-            self._shell(f"mkdir -p {quoted(_parent(path))}")
+            self._make(_parent(path))
             try:
                 self.link.send(local, part, timeout=SMALL_S + size / BYTES_PER_S)
             except StableTargetError as error:
@@ -117,7 +119,12 @@ class RemoteTarget:
 
     def make_folder(self) -> None:
         """Make the working folder."""
-        self._persist(lambda: self._shell(f"mkdir -p {quoted(self._root)}"))
+        self._persist(lambda: self._make(self._root))
+
+    def _make(self, folder: str) -> None:
+        if folder not in self._made:
+            self._shell(f"mkdir -p {quoted(folder)}")
+            self._made.add(folder)
 
     @property
     def _root(self) -> str:

@@ -80,8 +80,10 @@ def now() -> str:
 
 
 def _cpu_model(root: Path) -> str | None:
-    # ARM kernels have no "model name"; some print the SoC as "Hardware".
-    return _field(root / "proc/cpuinfo", "model name") or _field(root / "proc/cpuinfo", "Hardware")
+    # ARM kernels have no "model name". The device tree ends with the SoC; "Hardware" is another one's on each Pi.
+    tree = [word for word in (_text(root / "proc/device-tree/compatible") or "").split("\0") if word]
+    named = _field(root / "proc/cpuinfo", "model name")
+    return named or (tree[-1] if tree else _field(root / "proc/cpuinfo", "Hardware"))
 
 
 def _board(root: Path) -> str | None:

@@ -28,7 +28,7 @@ def test_a_phone() -> None:
         frequency_mhz=1098.0,
         frequency_max_mhz=2914.0,
         temperature_c=44.2,
-        throttling=1,
+        throttling=0,
         memory_free_mib=6144.0,
         battery_percent=87.0,
     )
@@ -37,7 +37,7 @@ def test_a_phone() -> None:
 def test_a_raspberry_pi() -> None:
     found = conditions_of(answers("pi-state"))
 
-    assert (found.board, found.cpu, found.cores) == ("Raspberry Pi 4 Model B Rev 1.4", "BCM2835", 4)
+    assert (found.board, found.cpu, found.cores) == ("Raspberry Pi 4 Model B Rev 1.4", "brcm,bcm2711", 4)
     state = state_of(answers("pi-state"))
     assert (state.governor, state.frequency_mhz, state.frequency_max_mhz) == ("ondemand", 1500.0, 1800.0)
     assert (state.temperature_c, state.throttling) == (61.345, 0x50000)

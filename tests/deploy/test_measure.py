@@ -129,6 +129,25 @@ def test_a_process_on_a_hot_device_does_not_count(
     assert [len(row.processes) for row in rows] == [1, 1]
 
 
+def test_a_hot_device_is_waited_for(files: Files, samples: SampleSet, job: Job, host: dict[str, Outputs]) -> None:
+    waited: list[float] = []
+    device = Scripted(host, states=[COOL, HOT, HOT, COOL], gpu=NotGotError(expected="", got="", do=""))
+
+    result = Measuring(device, files, samples, dataclasses.replace(job, cooldown_s=5), sleep=waited.append).result()
+
+    assert waited == [5, 5, 5, 5]  # before float32's process; twice since it was hot; before int8's
+    assert not any(row.rejected for row in rows_of(result))
+
+
+def test_what_a_pi_remembers_is_no_throttling_of_now(
+    files: Files, samples: SampleSet, job: Job, host: dict[str, Outputs]
+) -> None:
+    past = DeviceState(throttling=0x50000)
+    device = Scripted(host, states=[past] * 20, gpu=NotGotError(expected="", got="", do=""))
+
+    assert len(rows_of(measured(device, files, samples, job))) == 2
+
+
 def test_a_device_that_stays_hot_gives_no_number(
     files: Files, samples: SampleSet, job: Job, host: dict[str, Outputs]
 ) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from deploy.facts import LINUX, ask, state_of
 from deploy.remote import RemoteTarget
 from deploy.retry import Patience
 from deploy.ssh import SshLink
@@ -151,6 +152,11 @@ def test_what_would_fail_again_is_not_tried_again(
         target.run(["true"], timeout=30)
 
     assert not waits
+
+
+def test_a_board_that_cannot_answer_every_question_answers_the_others(target: RemoteTarget) -> None:
+    """No vcgencmd, no cpufreq: common, and no failure."""
+    assert state_of(ask(target, LINUX)).memory_free_mib
 
 
 def test_a_board_that_is_still_booting_is_waited_for(
