@@ -8,6 +8,7 @@ import hashlib
 import re
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +63,7 @@ def _contents(path: Path) -> Mapping[str, bytes]:
             if any("/" in entry.filename or entry.file_size > _MOST for entry in entries):
                 raise _broken(path, "plain files of ordinary size", "others")
             return {entry.filename: archive.read(entry) for entry in entries}
-    except (OSError, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
+    except (OSError, zipfile.BadZipFile, RuntimeError, zlib.error) as error:
         raise _broken(path, "a readable folder or zip", str(error)) from error
 
 

@@ -155,3 +155,13 @@ def test_a_damaged_zip_is_refused(tmp_path: Path, content: bytes, capsys: pytest
 
     assert octopix(["compare", str(tmp_path / "b.zip"), str(tmp_path / "b.zip")]) == 2
     assert "a readable folder or zip" in capsys.readouterr().err
+
+
+def test_a_zip_with_a_damaged_file_is_refused(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_bundle(model, tmp_path / "b.zip")
+    content = bytearray(path.read_bytes())
+    content[200:260] = bytes(60)  # within the first file's compressed data
+    path.write_bytes(content)
+
+    assert octopix(["compare", str(path), str(path)]) == 2
+    assert "a readable folder or zip" in capsys.readouterr().err
