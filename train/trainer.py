@@ -137,6 +137,13 @@ class Trainer:
                 epoch = self._epoch(stage, within, range(self.step, stop), progress)
             yield epoch
 
+    def rehearsal(self) -> Callable[[], object]:
+        """A call that trains one step on the first batch, to be timed; only this process's weights hear of it."""
+        stage, _ = self.recipe.stage_at(0)
+        ((turn, lr, hr),) = self._batches(stage, range(1))
+        shares = self.distribution.shares(lr), self.distribution.shares(hr)
+        return lambda: float(self._train_step(turn, stage)(*shares))
+
     def _epoch(self, stage: Stage, within: int, steps: range, progress: Callable[[int], None]) -> Epoch:
         began, losses = time.perf_counter(), tf_keras.metrics.Mean()
         for done, (turn, lr, hr) in enumerate(self._batches(stage, steps)):

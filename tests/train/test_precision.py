@@ -12,8 +12,9 @@ from train.precision import compare_precisions
 from train.trainer import Member
 
 
-def test_both_train_the_same_in_turns_and_go_on_when_stopped(recipe, tmp_path, pairs):
+def test_both_train_the_same_in_turns_and_go_on_when_stopped(recipe, tmp_path, pairs, monkeypatch):
     member = Member(find_model("espcn_x4"), pairs, pairs[:1])
+    monkeypatch.setattr("train.precision.TIMED_STEPS", 5)
 
     def compare():
         return compare_precisions([member], recipe, tmp_path / "run", steps=20, images="two photographs")
@@ -31,14 +32,15 @@ def test_both_train_the_same_in_turns_and_go_on_when_stopped(recipe, tmp_path, p
     result = json.loads((tmp_path / "result.json").read_text(encoding="utf-8"))
     rows = {row["precision"]: row for row in result["rows"]}
     assert result["psnr_difference"] == rows["bfloat16"]["psnr"] - rows["float32"]["psnr"]
-    ratios = [
-        mine["megapixels_per_second"] / its["megapixels_per_second"]
-        for mine, its in zip(rows["bfloat16"]["epochs"][1:], rows["float32"]["epochs"][1:], strict=True)
-    ]
-    assert result["speed_ratio"] == pytest.approx(statistics.median(ratios))
+    assert {len(row["step_ms"]) for row in rows.values()} == {5}
+    turns = zip(rows["float32"]["step_ms"], rows["bfloat16"]["step_ms"], strict=True)
+    assert result["speed_ratio"] == pytest.approx(statistics.median(its / mine for its, mine in turns))
+    # A batch of 2 patches of 8×8, enlarged fourfold.
+    speed = 2 * 32 * 32 / statistics.median(rows["float32"]["step_ms"]) / 1000
+    assert rows["float32"]["megapixels_per_second"] == pytest.approx(speed)
 
 
 def test_too_few_steps_are_refused(recipe, tmp_path, pairs):
     member = Member(find_model("espcn_x4"), pairs, pairs[:1])
-    with pytest.raises(ConfigError, match="--steps of at least 20, got 19"):
-        compare_precisions([member], recipe, tmp_path, steps=19, images="")
+    with pytest.raises(ConfigError, match="--steps of at least 10, got 9"):
+        compare_precisions([member], recipe, tmp_path, steps=9, images="")

@@ -25,5 +25,6 @@ def run(options: argparse.Namespace) -> list[str]:
     return [
         f"{name}, {found.steps:,} steps: bfloat16 trains {found.speed_ratio:.2f} times as fast as float32, "
         f"final validation {found.psnr_difference:+.3f} dB",
+        *(f"warning: {warning}" for warning in found.warnings),
         str(options.out),
     ]
