@@ -5,6 +5,7 @@ only convolutions and activations differ. Then single steps of both are timed in
 does meets both.
 """
 
+import os
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -67,7 +68,7 @@ class PrecisionComparison:
             "steps": self.steps,
             "images": self.images,
             "tensorflow": tf.__version__,
-            "threads": tf.config.threading.get_intra_op_parallelism_threads() or None,
+            "threads": _threads(),
             "conditions": asdict(self.conditions),
             "speed_ratio": self.speed_ratio,
             "psnr_difference": self.psnr_difference,
@@ -117,6 +118,12 @@ def compare_precisions(
         stage.batch * (stage.patch * scale) ** 2 / 1e6,
         conditions,
     )
+
+
+def _threads() -> int | None:
+    """Threads that TensorFlow computes one operation with, where that was asked for."""
+    asked = os.environ.get("TF_NUM_INTRAOP_THREADS", "0")
+    return tf.config.threading.get_intra_op_parallelism_threads() or (int(asked) if asked.isdecimal() else 0) or None
 
 
 def _shortened(recipe: Recipe, steps: int, precision: str) -> Recipe:
