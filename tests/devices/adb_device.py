@@ -178,6 +178,7 @@ class Connection:
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
+            process._transport.close()  # type: ignore[attr-defined]  # else its pipes outlive the loop
         if new:
             await stream.write(struct.pack("<BIB", _EXIT, 1, code % 256))
 
