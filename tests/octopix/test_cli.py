@@ -339,9 +339,10 @@ def test_the_public_names_load_what_they_need_and_no_more() -> None:
 
 
 KILLED = """
-import os, pathlib, sys
+import os, pathlib, signal, sys
 from octopix.__main__ import main
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a runner in the background may ignore Ctrl-C, and we inherit it
 whole = pathlib.Path.write_bytes
 
 def half(path, content):
