@@ -342,7 +342,7 @@ KILLED = """
 import os, pathlib, signal, sys
 from octopix.__main__ import main
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # a runner in the background may ignore Ctrl-C, and we inherit it
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a runner may ignore Ctrl-C
 whole = pathlib.Path.write_bytes
 
 def half(path, content):
