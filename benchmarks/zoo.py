@@ -192,7 +192,7 @@ def table_of(zoo: Zoo, goals: Mapping[str, Goal]) -> str:
 def _line(name: str, entry: Entry | None, goal: Goal | None) -> str:
     wanted = _goal_text(goal)
     if entry is None:
-        return f"| `{name}` | {NONE} | {NONE} | {goal.set if goal else NONE} | | | | {wanted} | not trained yet | |"
+        return f"| `{name}` | {NONE} | {NONE} | {goal.set if goal else NONE} | | | | {wanted} | no figures yet | |"
     chosen = goal.set if goal is not None and goal.set in entry.float32 else next(iter(entry.float32))
     figures = entry.float32[chosen]
     cells = (

@@ -62,8 +62,8 @@ def test_the_table_says_what_a_model_falls_short_of(make_result: Make, tmp_path:
     assert state in [cell.strip() for cell in line.split("|")]
 
 
-def test_a_model_with_a_goal_and_no_figures_is_not_trained_yet() -> None:
-    assert "not trained yet" in table_of(read_zoo(Path("none.json")), {"qecnn": Goal("Set5", "psnr", 1.0, None, "")})
+def test_a_model_with_a_goal_and_without_figures_stands_in_the_table() -> None:
+    assert "no figures yet" in table_of(read_zoo(Path("none.json")), {"qecnn": Goal("Set5", "psnr", 1.0, None, "")})
 
 
 def test_the_command_writes_json_and_table_and_leaves_the_rest_of_the_readme(make_result: Make, tmp_path: Path) -> None:
