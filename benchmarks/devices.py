@@ -118,7 +118,7 @@ def title_of(result: Result) -> str:
     first, conditions = rows[0], result.conditions
     what = ", ".join(filter(None, (conditions.board, conditions.cpu))) or conditions.machine
     return (
-        f"{first.model} on {first.device} ({what}) · {shape_text(first.shape)} · {first.images} parts of "
+        f"{first.model} on {first.device} ({what}) · {shape_text(first.shape)} · {first.images} images of "
         f"{first.image_set} · protocol {first.protocol}"
     )
 

@@ -69,7 +69,7 @@ def choose_samples(card: ModelCard, data: Path | None, *, size: tuple[int, int])
     height, width = _part_size(card, size, [plane.shape for _, plane, _ in read])
     samples = tuple(_centre(*each, size=(height, width), scale=card.scale) for each in read)
     protocol = find_degradation(card.degradation).protocol
-    return SampleSet(f"{images.title}, parts of {height}x{width}", protocol, card.scale, samples)
+    return SampleSet(f"{images.title}, {height}x{width} from the centre", protocol, card.scale, samples)
 
 
 def network_plane(sample: Sample, card: ModelCard) -> Array:

@@ -122,9 +122,9 @@ class DeviceRow:
 
     @property
     def spread(self) -> float | None:
-        """Largest over smallest of the processes' medians, minus 1."""
+        """Largest over smallest of the processes' medians, minus 1; None for a single process."""
         known = [process.median_ms for process in self.processes if process.median_ms is not None]
-        return max(known) / min(known) - 1 if known else None
+        return max(known) / min(known) - 1 if len(known) > 1 else None
 
     @property
     def samples_ms(self) -> tuple[float, ...]:
