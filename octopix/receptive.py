@@ -34,13 +34,16 @@ class Geometry:
     depend on; None where that is the whole picture, or unknown, because of ``unbounded_by``. Inputs whose sides are
     multiples of ``multiple_of``, the total downsampling stride, need no padding. ``scale`` is output over input
     side (for unpadded convolutions, but for the constant border they eat); None where the output is no picture, or
-    height and width scale differently.
+    height and width scale differently. ``before`` and ``after`` are the input pixels, in the larger dimension, that the
+    outputs of a block of ``multiple_of`` input pixels look at beyond that block; None where the receptive field is.
     """
 
     receptive_field: int | None
     multiple_of: int
     scale: Fraction | None
     unbounded_by: str | None
+    before: int | None = None
+    after: int | None = None
 
 
 def geometry(graph: Graph) -> Geometry:
@@ -58,13 +61,18 @@ def geometry(graph: Graph) -> Geometry:
     probe = _PROBE if takes_any_size(graph.tensors[graph.inputs[0]]) else None
     sizes = infer(graph, height=probe, width=probe)
     rows, columns = (_along(graph, sizes, axis) for axis in (1, 2))
-    fields = [each.receptive_field for each in (rows, columns) if each.receptive_field is not None]
     return Geometry(
-        receptive_field=max(fields) if len(fields) == 2 else None,
+        receptive_field=_larger(rows.receptive_field, columns.receptive_field),
         multiple_of=math.lcm(rows.multiple_of, columns.multiple_of),
         scale=rows.scale if rows.scale == columns.scale else None,
         unbounded_by=rows.unbounded_by or columns.unbounded_by,
+        before=_larger(rows.before, columns.before),
+        after=_larger(rows.after, columns.after),
     )
+
+
+def _larger(one: int | None, other: int | None) -> int | None:
+    return None if one is None or other is None else max(one, other)
 
 
 def receptive_field(graph: Graph) -> int:
@@ -165,8 +173,10 @@ def _along(graph: Graph, sizes: Sizes, axis: int) -> Geometry:
     multiple_of = math.lcm(*(frame.scale.denominator for frame in frames.values() if frame.scale))
     if multiple_of > _LARGEST_STRIDE:
         raise damaged(f"a total stride of {multiple_of}")
-    field = None if last.unbounded_by or last.scale is None else _field(graph, path, int(multiple_of * last.scale))
-    return Geometry(field, multiple_of, last.scale, last.unbounded_by)
+    if last.unbounded_by or last.scale is None:
+        return Geometry(None, multiple_of, last.scale, last.unbounded_by)
+    field, before, after = _extent(graph, path, multiple_of, last.scale)
+    return Geometry(field, multiple_of, last.scale, None, before, after)
 
 
 def _look(step: _Step) -> Windows | None:
@@ -191,15 +201,20 @@ def _frame(step: _Step, windows: Windows | None) -> _Frame:
     return _Frame(scales.pop() if scales else None, spread, reasons[0] if reasons else None)
 
 
-def _field(graph: Graph, path: Sequence[tuple[Operator, Windows]], period: int) -> int:
-    """Width of what one output pixel depends on, for the worst of the ``period`` neighbours that differ in it."""
+def _extent(
+    graph: Graph, path: Sequence[tuple[Operator, Windows]], block: int, scale: Fraction
+) -> tuple[int, int, int]:
+    """Width of what one output pixel depends on, and what a block of input pixels needs before and after itself.
+
+    The worst of the outputs of that block, which are all that differ in it.
+    """
+    period = int(block * scale)
     if not 1 <= period <= _LARGEST_STRIDE:
         raise damaged(f"a total enlargement of {period}")
-    widest = 0
-    for position in range(period):
-        low, high = _reach(graph, path, position)
-        widest = max(widest, high - low + 1)
-    return widest
+    reaches = [_reach(graph, path, position) for position in range(period)]
+    field = max(high - low + 1 for low, high in reaches)
+    before, after = max(-low for low, _ in reaches), max(high - block + 1 for _, high in reaches)
+    return max(field, 0), max(before, 0), max(after, 0)
 
 
 def _reach(graph: Graph, path: Sequence[tuple[Operator, Windows]], position: int) -> tuple[int, int]:
