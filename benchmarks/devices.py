@@ -11,15 +11,16 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
+from benchmarks.artifacts import FLOAT
 from benchmarks.columns import NONE, fixed, shape_text, times
 from benchmarks.grid import Heading, grid
+from benchmarks.report import RESULTS
+from benchmarks.summary import INT8
 from octopix.device_rows import DeviceRow, DeviceState
 from octopix.errors import ResultError
 from octopix.files import write_text
 from octopix.results import Result, read_result
 
-FLOAT, INT8 = "float32", "int8-"
-RESULTS = "results.json"
 MAX_SPREAD = 0.25
 """Processes whose medians differ by more than this do not carry the claim of a speed-up."""
 

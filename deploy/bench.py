@@ -26,6 +26,11 @@ class Way:
         return self.delegate if self.delegate != CPU else f"cpu, {self.threads} thread{'s' * (self.threads > 1)}"
 
 
+def usual_ways(cores: int) -> tuple[Way, ...]:
+    """The CPU on one thread and on all ``cores``, and the GPU."""
+    return (Way(CPU, 1), *((Way(CPU, cores),) if cores > 1 else ()), Way(GPU, 1))
+
+
 @dataclass(frozen=True)
 class Job:
     """How much is measured of each row."""

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from deploy.artifacts import ModelFile
-from deploy.bench import CPU, GPU, Job, Outputs, Timed, Way
+from deploy.bench import CPU, GPU, Job, Outputs, Timed, Way, usual_ways
 from deploy.benchmark_log import (
     UNKNOWN_FLAGS,
     Figures,
@@ -111,8 +111,7 @@ class BenchmarkModelBench:
 
     def ways(self) -> tuple[Way, ...]:
         """See `Bench.ways`."""
-        cores = self.conditions().cores
-        return (Way(CPU, 1), *((Way(CPU, cores),) if cores > 1 else ()), Way(GPU, 1))
+        return usual_ways(self.conditions().cores)
 
     def time(self, file: ModelFile, way: Way, job: Job) -> Timed:
         """See `Bench.time`."""

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from deploy.artifacts import ModelFile
-from deploy.bench import CPU, GPU, Job, Outputs, Timed, Way
+from deploy.bench import CPU, GPU, Job, Outputs, Timed, Way, usual_ways
 from deploy.facts import LINUX, ask, conditions_of, state_of
 from deploy.pictures import Sample
 from deploy.remote import sha256
@@ -46,8 +46,7 @@ class OctopixBench:
 
     def ways(self) -> tuple[Way, ...]:
         """See `Bench.ways`."""
-        cores = self.conditions().cores
-        return (Way(CPU, 1), *((Way(CPU, cores),) if cores > 1 else ()), Way(GPU, 1))
+        return usual_ways(self.conditions().cores)
 
     def time(self, file: ModelFile, way: Way, job: Job) -> Timed:
         """See `Bench.time`."""

@@ -8,7 +8,6 @@ interrupted.
 import argparse
 import contextlib
 import io
-import os
 import signal
 import sys
 import traceback
@@ -19,6 +18,7 @@ from octopix import __version__
 from octopix.commands import bench, compare, inspect, run
 from octopix.commands.outcome import FAULT, USER_ERROR, Outcome
 from octopix.errors import OctopixError
+from octopix.exits import reader_left
 from octopix.files import dump_json
 
 COMMANDS: Mapping[str, ModuleType] = {"run": run, "inspect": inspect, "bench": bench, "compare": compare}
@@ -47,9 +47,8 @@ def _run(args: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print("interrupted; finished outputs are whole", file=sys.stderr)
         return 128 + signal.SIGINT
-    except BrokenPipeError:  # `octopix inspect … | head`: the reader has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
+    except BrokenPipeError:
+        return reader_left()
     except (OSError, UnicodeEncodeError) as error:  # a disk or a name that no command foresaw
         return _complain(f"expected files that can be read and written, got: {error}; check paths and free space")
     return outcome.exit_code

@@ -3,12 +3,19 @@
 `octopix` itself, whose exit code 1 is a verdict, has more ways to end; see `octopix.__main__`.
 """
 
+import os
 import signal
 import sys
 from collections.abc import Callable
 
 from octopix.commands.outcome import USER_ERROR
 from octopix.errors import OctopixError
+
+
+def reader_left() -> int:
+    """The exit code after a BrokenPipeError (``… --list | head``: the reader has seen enough); silences stdout."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 128 + signal.SIGPIPE
 
 
 def exit_code_of(run: Callable[[], None], *, stopped: str) -> int:
@@ -19,14 +26,17 @@ def exit_code_of(run: Callable[[], None], *, stopped: str) -> int:
         stopped: what to say after Ctrl-C: what became of the work.
 
     Returns:
-        0 done, 2 an error the user can mend, 130 stopped by Ctrl-C.
+        0 done, 2 an error the user can mend, 130 stopped by Ctrl-C, 141 where the reader of stdout left early.
     """
     try:
         run()
+        sys.stdout.flush()
     except OctopixError as error:
         sys.stderr.write(f"error: {error}\n")
         return USER_ERROR
     except KeyboardInterrupt:
         sys.stderr.write(f"{stopped}\n")
         return 128 + signal.SIGINT
+    except BrokenPipeError:
+        return reader_left()
     return 0

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -55,6 +56,14 @@ def test_the_list_is_json_with_every_model():
     assert rows["espcn_x4"]["macs_per_output_megapixel"] == 24_640 * 1_000_000 // 16
     assert rows["lesrcnn_blind_x3"]["recipe"] == "train/recipes/lesrcnn_blind.yaml"
     assert (rows["unet_x2"]["enlarged"], rows["unet_x2"]["scale"]) == (True, 2)
+
+
+def test_a_reader_that_leaves_early_sees_no_traceback():
+    words = [sys.executable, "-m", "train", "--list"]
+    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
+        running.stdout.close()
+        error = running.stderr.read()
+    assert (error, running.returncode) == (b"", 128 + signal.SIGPIPE)
 
 
 def listed(monkeypatch, tmp_path, zoo, macs=None):
