@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from octopix.errors import DataError
+from octopix.margins import round_up
 from train.data.sources import ImageSet
 from train.models.spec import ModelSpec
 from train.pipeline import load_pairs
@@ -21,6 +22,8 @@ Item = TypeVar("Item")
 
 CROPS = 64
 SIDE = 128
+FEWEST = 8
+"""Crops that are cut however large they are, where ``CROPS`` of ``SIDE`` have fewer pixels than that."""
 TURNS = 8
 """Four rotations, each as it is and mirrored."""
 
@@ -48,11 +51,15 @@ class CalibrationSet:
         return digest.hexdigest()
 
 
-def calibration_set(images: ImageSet, spec: ModelSpec, *, count: int = CROPS, side: int = SIDE) -> CalibrationSet:
+def calibration_set(
+    images: ImageSet, spec: ModelSpec, *, count: int = CROPS, receptive_field: int = SIDE
+) -> CalibrationSet:
     """Cut ``count`` crops of network inputs (for super-resolution: of LR images) from ``images``.
 
     Images and places are spread evenly. When images are too few or too small for ``count`` crops, the crops come
     again turned and mirrored, at most ``TURNS`` times. Inputs smaller than a crop are mirrored at their edges.
+
+    A receptive field that is larger than ``SIDE`` gets larger crops, as far as the pictures reach, and fewer of them.
 
     Raises:
         DataError: no image, or nothing but flat colour in them.
@@ -60,8 +67,11 @@ def calibration_set(images: ImageSet, spec: ModelSpec, *, count: int = CROPS, si
     refs = _spread(images.refs, count)
     if not refs:
         raise DataError(expected=f"calibration images in {images.title}", got="none", do="correct DATA=")
-    each, chosen = math.ceil(count / len(refs)), dataclasses.replace(images, refs=tuple(refs))
-    fresh = [crop for seen, _ in load_pairs(spec, chosen) for crop in _cut(seen, side, each)]
+    seen = [given for given, _ in load_pairs(spec, dataclasses.replace(images, refs=tuple(refs)))]
+    side = _side(seen, receptive_field, spec.multiple_of)
+    count = max(min(count, FEWEST), count * SIDE**2 // side**2)
+    each = math.ceil(count / len(refs))
+    fresh = [crop for picture in _spread(seen, count) for crop in _cut(picture, side, each)]
     detailed = [crop for crop in fresh if crop.min() < crop.max()]
     if not detailed:
         raise DataError(
@@ -71,6 +81,16 @@ def calibration_set(images: ImageSet, spec: ModelSpec, *, count: int = CROPS, si
         )
     turned = (_turn(crop, turn) for turn in range(TURNS) for crop in detailed)
     return CalibrationSet(tuple(np.ascontiguousarray(crop)[None] for crop in islice(turned, count)), images.name)
+
+
+def _side(seen: Sequence[Array], receptive_field: int, multiple: int) -> int:
+    """Of the crops: the receptive field, but no less than ``SIDE`` and no more than the pictures usually have.
+
+    What a wide network sees beyond the edge of a picture is padding on the device too, so ranges from whole pictures
+    are right where no picture holds the receptive field.
+    """
+    usual = int(np.median([min(picture.shape[:2]) for picture in seen])) // multiple * multiple
+    return max(SIDE, min(round_up(receptive_field, multiple), usual))
 
 
 def _cut(image: Array, side: int, count: int) -> list[Array]:

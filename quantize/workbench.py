@@ -14,6 +14,7 @@ from octopix.card import Calibration, ModelCard, Quality
 from octopix.conditions import now
 from octopix.errors import DataError, ModelFileError
 from octopix.graph import read_graph
+from octopix.margins import round_up
 from octopix.receptive import geometry
 from quantize.calibration_set import CalibrationSet, calibration_set
 from quantize.calibrators import CALIBRATORS, Range
@@ -99,18 +100,10 @@ class Workbench:
         """Crops of the calibration list.
 
         Raises:
-            DataError: no usable image, or crops that the receptive field does not fit in.
+            DataError: no usable image.
         """
         images = self._images("calibrate")
-        found = calibration_set(images, self.subject.spec)
-        side = found.crops[0].shape[1]
-        if side < self.receptive_field:
-            raise DataError(
-                expected=f"calibration crops of at least {self.receptive_field} pixels a side, the receptive field",
-                got=str(side),
-                do="calibrate on larger crops: smaller ones are mostly padding",
-            )
-        return found
+        return calibration_set(images, self.subject.spec, receptive_field=self.receptive_field)
 
     @cached_property
     def statistics(self) -> dict[int, TensorStatistics]:
@@ -144,18 +137,20 @@ class Workbench:
         """Patches of the training images for QAT, smaller than ``QAT_PATCH`` where no image holds such a one.
 
         Raises:
-            DataError: no image holds even the receptive field, or none can be used.
+            DataError: no image holds even the receptive field, or, of a wider one, ``QAT_PATCH``; or none can be used.
             ImageError: an image cannot be read.
         """
         self.watch("read training images", 0, 0)
         spec = self.subject.spec
         pairs = load_pairs(spec, self._images("train"))
-        side = min(QAT_PATCH, max(min(lr.shape[:2]) for lr, _ in pairs))
-        if side < self.receptive_field:
+        largest = max(min(lr.shape[:2]) for lr, _ in pairs) // spec.multiple_of * spec.multiple_of
+        side = min(round_up(QAT_PATCH, spec.multiple_of), largest)
+        least = min(self.receptive_field, QAT_PATCH)
+        if side < least:
             raise DataError(
-                expected=f"a training image of at least {self.receptive_field * spec.network_scale} pixels a side, "
-                "for quantization-aware training to see the receptive field",
-                got=f"{side * spec.network_scale} usable pixels in the largest",
+                expected=f"a training image of at least {least * spec.network_scale} pixels a side, "
+                "for quantization-aware training to see the receptive field, or most of it",
+                got=f"{largest * spec.network_scale} usable pixels in the largest",
                 do="add larger images, or leave out int8-qat",
             )
         return PatchSampler(pairs, spec.network_scale, side, QAT_BATCH, QAT_SEED)

@@ -67,6 +67,16 @@ def test_small_pictures_are_mirrored_to_the_size_of_a_crop() -> None:
     np.testing.assert_array_equal(crop[0, 30:60, :50], lr[::-1])
 
 
+def test_a_wide_receptive_field_gets_larger_and_fewer_crops_as_far_as_the_pictures_reach() -> None:
+    images = _images(*[_noise(1600, 1200, seed=number) for number in range(4)])
+    crops = calibration_set(images, SPEC, receptive_field=250).crops
+    assert [crop.shape for crop in crops] == [(1, 250, 250, 1)] * 16  # 64 of 128 pixels squared have the same area
+    crops = calibration_set(images, SPEC, receptive_field=547).crops
+    assert [crop.shape for crop in crops] == [(1, 300, 300, 1)] * 11  # 1200 / 4 pixels; and 16 x 250² / 300²
+    crops = calibration_set(images, find_model("resnet50_x4"), receptive_field=547).crops
+    assert {crop.shape for crop in crops} == {(1, 288, 288, 3)}  # 300 down to a multiple of 32
+
+
 def test_flat_pictures_are_left_out_and_only_flat_ones_are_an_error() -> None:
     flat = np.full((512, 512, 3), 90, np.uint8)
     crops = calibration_set(_images(flat, _noise(512, 512)), SPEC, count=4).crops

@@ -145,14 +145,15 @@ def test_the_card_says_how_quantization_aware_training_went(
     assert read_card(made.path).training == expected
 
 
-def test_crops_smaller_than_the_receptive_field_are_refused(subject: Any) -> None:
+def test_a_receptive_field_wider_than_crops_and_patches_is_no_obstacle(subject: Any, tmp_path: Path) -> None:
     import tf_keras
 
     image = tf_keras.Input((None, None, 1))
-    far = tf_keras.layers.Conv2D(1, 3, dilation_rate=70, padding="same")(image)  # sees 141 pixels
-    bench = Workbench(Subject(subject.spec, tf_keras.Model(image, far)), BUILTIN)
-    with pytest.raises(DataError, match="at least 141 pixels a side, the receptive field, got 128"):
-        _ = bench.calibration
+    far = tf_keras.layers.Conv2D(1, 3, dilation_rate=270, padding="same")(image)  # sees 541 pixels, as ResNet-50 does
+    for_tiles = dataclasses.replace(subject.spec, multiple_of=32)
+    bench = Workbench(Subject(for_tiles, tf_keras.Model(image, far)), BUILTIN)
+    assert bench.calibration.crops[0].shape[1] == 128  # the pictures are 512 pixels large: 128 for a network of ×4
+    assert bench.patches.draw(1)[0].shape == (16, 64, 64, 1)  # 48 in multiples of 32
 
 
 def test_both_ways_of_the_speed_comparison_make_the_same_kind_of_model(subject: Any) -> None:
