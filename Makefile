@@ -5,6 +5,7 @@
 MODEL  = espcn_x4
 SCHEME = all
 DATA   =
+PAIRS  =
 OUT    = .
 QUICK  =
 TARGET = local
@@ -25,15 +26,15 @@ on_device = [ "$$SCHEME" != all ] || SCHEME=; code=0; \
 quick = $(if $(filter-out 0 no false,$(QUICK)),--quick)
 
 # Recipes read the values from their environment, so spaces and quotes in them reach the programs as they are.
-export MODEL SCHEME DATA OUT TARGET HOST SERIAL TESTS
+export MODEL SCHEME DATA PAIRS OUT TARGET HOST SERIAL TESTS
 
 .DEFAULT_GOAL := help
 .PHONY: help setup check test test-slow test-devices train quantize deploy bench bench-pi bench-android report clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
-	@echo '  values: MODEL=$(MODEL) SCHEME=$(SCHEME) DATA=folder OUT=folder QUICK=1 TARGET=$(TARGET) HOST=[user@]host SERIAL=number'
-	@echo '          TESTS=$(TESTS) ARGS="further words for deploy"'
+	@echo '  values: MODEL=$(MODEL) SCHEME=$(SCHEME) DATA=folder PAIRS=folder OUT=folder QUICK=1 TARGET=$(TARGET) HOST=[user@]host'
+	@echo '          SERIAL=number TESTS=$(TESTS) ARGS="further words for deploy or train"'
 
 setup: $(READY) ## the environment in .venv; every target below makes it when it is missing
 
@@ -54,7 +55,8 @@ test-devices: $(READY) ## the tests on emulated devices; need adb, sshd, qemu-us
 	@$(RUN) pytest -q -m devices $$TESTS
 
 train: $(READY) ## train MODEL, or go on where a stopped run was
-	@$(RUN) train --model "$$MODEL" --run "$$OUT/runs/$$MODEL" $${DATA:+--data "$$DATA"}
+	@$(RUN) train --model "$$MODEL" --run "$$OUT/runs/$$MODEL" $${DATA:+--data "$$DATA"} \
+	    $${PAIRS:+--pairs "$$PAIRS"} $(ARGS)
 
 quantize: $(READY) ## MODEL to int8 by SCHEME: the .tflite files, then the table and the report
 	@$(RUN) quantize --model "$$MODEL" --scheme "$$SCHEME" --out "$$OUT/artifacts" $${DATA:+--data "$$DATA"} $(quick)

@@ -1,6 +1,7 @@
 """``python -m train``: train a model of the zoo, or list them.
 
 python -m train --model espcn_x4 [--recipe R.yaml] [--data DIR] [--run DIR] [--publish]
+python -m train --model srcnn_jpeg20 --pairs DIR [--validate-pairs DIR] [--skip-damaged]
 python -m train --list [--json]
 python -m train import CHECKPOINT.pth --model lesrcnn_x2 --out weights.safetensors
 python -m train curves [--run DIR ...] --out curves.png
@@ -42,6 +43,25 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--recipe", type=Path, help="YAML recipe (default: the committed one of the model)")
     parser.add_argument(
         "--data", type=Path, help="folder of images (default: $OCTOPIX_DATA, else built-in photographs)"
+    )
+    parser.add_argument(
+        "--pairs",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="in place of --data: a folder of pairs (good/ and poor/ or hr/ and lr/ inside, or pictures side by side, "
+        "good on the left), or two raw videos, good and poor",
+    )
+    parser.add_argument(
+        "--validate-pairs",
+        type=Path,
+        nargs="+",
+        default=[],
+        help="the same, to validate on (default: a quarter of --pairs, another quarter trains)",
+    )
+    parser.add_argument("--frame-size", help="of the raw videos, like 480x320 (default: from their names)")
+    parser.add_argument(
+        "--skip-damaged", action="store_true", help="leave out pictures or pairs that cannot be used, naming them"
     )
     parser.add_argument(
         "--run", type=Path, help="folder of this training, resumed if it exists (default: runs/<model>)"

@@ -6,12 +6,11 @@ import numpy as np
 import tensorflow as tf
 
 from octopix.images import Array
-from octopix.resize import bicubic
-from train.data.degradations import degraded
 from train.data.patches import PatchSampler
 from train.data.sources import ImageSet
 from train.models.spec import ModelSpec
 from train.recipe import Recipe, Stage
+from train.samples import pairs_of, read_pairs
 
 Pairs = Sequence[tuple[Array, Array]]
 
@@ -22,18 +21,12 @@ def load_pictures(spec: ModelSpec, images: ImageSet) -> list[tuple[Array, Array]
     Raises:
         ImageError: an image is damaged, or smaller than the scale; the message names it.
     """
-    pairs = degraded(images, spec.degradation, scale=spec.scale, channels=spec.channels)
-    return [ref.read() for ref in pairs.refs]
+    return [ref.read() for ref in pairs_of(spec, images).refs]
 
 
 def load_pairs(spec: ModelSpec, images: ImageSet) -> list[tuple[Array, Array]]:
     """`load_pictures` as the network itself meets them: (network input, ground truth)."""
-    return [(network_input(spec, given), truth) for given, truth in load_pictures(spec, images)]
-
-
-def network_input(spec: ModelSpec, picture: Array) -> Array:
-    """What the network sees of a picture to restore: enlarged bicubically where the model says so."""
-    return bicubic(picture, scale=spec.scale) if spec.enlarged else picture
+    return read_pairs(spec, pairs_of(spec, images))
 
 
 def batches(pairs: Pairs, *, spec: ModelSpec, recipe: Recipe, stage: Stage, steps: range) -> tf.data.Dataset:

@@ -19,7 +19,8 @@ from octopix.errors import ConfigError
 from octopix.latency import Latency, measure_alternating
 from train.recipe import Precision, Recipe
 from train.run_folder import Epoch, RunFolder
-from train.trainer import Member, Trainer
+from train.samples import Member
+from train.trainer import Trainer
 
 EPOCHS = 10
 """Validations of each training."""

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from octopix.errors import ConfigError
 from train.equalization import equalize
-from train.trainer import Member
+from train.samples import Member
 from train.validation import Validator
 from train.weights import assign_weights, load_weights, save_arrays
 

@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -12,7 +11,6 @@ import tensorflow as tf
 import tf_keras
 
 from octopix.errors import ConfigError
-from octopix.images import Array
 from train.checkpoints import Checkpoints, room_for
 from train.distribution import Distribution
 from train.forms import collapsed, deployable, trainable, trained_variables, variables
@@ -21,23 +19,12 @@ from train.models.spec import ModelSpec
 from train.pipeline import batches
 from train.recipe import Recipe, Stage
 from train.run_folder import Epoch, RunFolder
+from train.samples import Member
 from train.validation import Validator
 from train.warm_start import started
 from train.weights import save_arrays
 
-Pairs = Sequence[tuple[Array, Array]]
 Step = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
-
-
-@dataclass(frozen=True)
-class Member:
-    """One network of a training, and what it learns from."""
-
-    spec: ModelSpec
-    train: Pairs
-    """``(network input, ground truth)``, uint8."""
-    validate: Pairs
-    """Pairs on which the best weights are chosen."""
 
 
 def learning_rate(stage: Stage, step: int) -> float:

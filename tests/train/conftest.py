@@ -4,8 +4,8 @@ import pytest
 
 from train.data.sources import images_for, locate
 from train.models import find_model
-from train.pipeline import load_pairs
 from train.recipe import Recipe, Stage
+from train.samples import pairs_of, read_pairs
 
 
 @pytest.fixture(autouse=True)
@@ -18,7 +18,8 @@ def no_collection(monkeypatch: pytest.MonkeyPatch) -> None:
 def pairs() -> list:
     """LR/HR luma pairs of two built-in training photographs."""
     photographs = images_for(locate_builtin(), "train")
-    return load_pairs(find_model("espcn_x4"), photographs)[:2]
+    spec = find_model("espcn_x4")
+    return read_pairs(spec, pairs_of(spec, photographs))[:2]
 
 
 def locate_builtin():

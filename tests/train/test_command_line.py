@@ -7,10 +7,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import skimage.data
 import yaml
 
 from octopix.errors import ConfigError
+from octopix.images import Picture, write_picture
 from train.commands import listing
 from train.models import MODELS
 from train.weights import read_weights, weights_sha256
@@ -43,6 +46,70 @@ def test_a_run_prints_its_weights_and_resumes(recipe_file, tmp_path):
     assert f"images: {kept['images']}" in second.stderr
     # TensorFlow's own lines start with a severity and a date.
     assert not [line for line in first.stderr.splitlines() if line.startswith(("I0", "W0", "E0", "WARNING"))]
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """A folder of eight photographs, and one of pairs: the same blurred beside them."""
+    for number in range(8):
+        piece = skimage.data.astronaut()[20 * number :][:64, 100:180]
+        blurred = piece[::2, ::2].repeat(2, axis=0).repeat(2, axis=1)
+        for folder, pixels in (("photographs", piece), ("pairs", np.hstack([piece, blurred]))):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            write_picture(tmp_path / folder / f"{number}.png", Picture(pixels))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("model", "source", "folder"), [("srcnn_jpeg20", "--pairs", "pairs"), ("espcn_x4", "--data", "photographs")]
+)
+def test_a_damaged_picture_ends_the_run_or_is_left_out_on_request(
+    recipe_file, pictures, tmp_path, model, source, folder
+):
+    damaged = pictures / folder / "4.png"
+    damaged.write_bytes(damaged.read_bytes()[:200])
+    recipe_file.write_text(recipe_file.read_text().replace("espcn_x4", model))
+    run = tmp_path / "run"
+    words = ("--model", model, "--recipe", recipe_file, "--run", run, source, pictures / folder, "--until", 2)
+    refused = command(*words)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "4.png" in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert not run.exists()
+    done = command(*words, "--skip-damaged")
+    assert done.returncode == 0, done.stderr
+    assert "left out: 4.png: expected" in done.stderr
+    assert done.stdout.strip() == str(run / "best.safetensors")
+    _, kept = read_weights(run / "best.safetensors")
+    assert f"{folder}, train quarter, " in kept["images"]
+
+
+def test_pairs_that_cannot_serve_are_said_in_a_line(recipe_file, pictures, tmp_path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "tiny").mkdir()
+    write_picture(tmp_path / "tiny" / "a.png", Picture(np.zeros((8, 16, 3), np.uint8)))
+    odd = tmp_path / "odd"
+    for side, width in (("good", 80), ("poor", 79)):
+        (odd / side).mkdir(parents=True)
+        for number in range(4):
+            write_picture(odd / side / f"{number}.png", Picture(skimage.data.astronaut()[number:][:64, :width]))
+    run = tmp_path / "run"
+    recipe_file.write_text(recipe_file.read_text().replace("espcn_x4", "srcnn_jpeg20"))
+    for words, complaint in {
+        ("--pairs", tmp_path / "absent"): "expected a folder of pairs, got",
+        ("--pairs", tmp_path / "empty"): "good/ and poor/, or side-by-side pictures",
+        ("--pairs", tmp_path / "tiny"): "expected at least 4 pairs in",
+        ("--pairs", odd): "expected a good twin of 79x64, 1 times the size of the poor one, got good/0.png: 80x64",
+        ("--pairs", tmp_path / "a.yuv", tmp_path / "b.yuv", "--frame-size", "64"): "a frame size like 480x320",
+        ("--pairs", tmp_path / "a.yuv", tmp_path / "b.yuv", "--frame-size", "64x64"): "expected raw video at",
+        ("--pairs", pictures / "pairs", "--data", pictures): "expected --data or --pairs, got both",
+        ("--validate-pairs", pictures / "pairs"): "expected --pairs with --validate-pairs",
+    }.items():
+        failed = command("--model", "srcnn_jpeg20", "--recipe", recipe_file, "--run", run, *words)
+        assert (failed.returncode, failed.stdout) == (2, ""), words
+        assert complaint in failed.stderr, words
+        assert "Traceback" not in failed.stderr
+    assert not run.exists()
 
 
 def test_the_list_is_json_with_every_model():

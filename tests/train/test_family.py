@@ -13,7 +13,8 @@ from train.forms import deployable, shared, trainable, trained_variables, variab
 from train.models import MODELS, find_family, lesrcnn
 from train.publishing import publish
 from train.recipe import Recipe, Stage
-from train.trainer import Member, Trainer
+from train.samples import Member
+from train.trainer import Trainer
 from train.weights import load_weights, read_weights
 
 FAMILY = find_family("lesrcnn_blind")

@@ -17,7 +17,8 @@ from quantize.export import to_float32
 from train.data.sources import images_for, locate
 from train.models import MODELS, find_model
 from train.pipeline import load_pairs
-from train.trainer import Member, Trainer
+from train.samples import Member
+from train.trainer import Trainer
 from train.weights import load_weights, save_weights
 
 

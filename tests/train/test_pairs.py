@@ -87,7 +87,7 @@ def test_raw_videos_are_pairs_of_frames(tmp_path):
 
 def test_unequal_sizes_are_named(twins):
     write(twins / "lr" / "3.png", picture(8, 11))
-    with pytest.raises(ImageError, match=r"good twin of 22x16.*lr/3\.png: 24x16"):
+    with pytest.raises(ImageError, match=r"good twin of 22x16.*hr/3\.png: 24x16"):
         paired_folder(twins, scale=2)[3].read()
 
 

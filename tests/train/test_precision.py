@@ -9,7 +9,7 @@ from octopix.errors import ConfigError
 from octopix.files import write_json
 from train.models import find_model
 from train.precision import compare_precisions
-from train.trainer import Member
+from train.samples import Member
 
 
 def test_both_train_the_same_in_turns_and_go_on_when_stopped(recipe, tmp_path, pairs, monkeypatch):

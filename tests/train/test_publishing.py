@@ -9,7 +9,7 @@ from octopix.errors import ConfigError
 from train.equalization import equalize
 from train.models import find_model
 from train.publishing import publish
-from train.trainer import Member
+from train.samples import Member
 from train.weights import load_weights, read_weights, save_weights, weights_sha256
 
 HISTORY = {"step": "7", "validation_psnr": "29.0"}

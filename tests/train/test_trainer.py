@@ -8,7 +8,8 @@ import pytest
 
 from octopix.errors import ConfigError, OctopixError
 from train.models import find_model
-from train.trainer import Member, Trainer
+from train.samples import Member
+from train.trainer import Trainer
 from train.weights import read_weights
 
 SPEC = find_model("espcn_x4")

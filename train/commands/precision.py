@@ -4,7 +4,6 @@ import argparse
 from pathlib import Path
 
 from octopix.files import write_json
-from train.commands.training import members_of
 from train.models import find_family
 from train.quiet import native_noise_dropped
 from train.recipe import read_recipe
@@ -15,10 +14,12 @@ def run(options: argparse.Namespace) -> list[str]:
     specs = find_family(options.model)
     name = specs[0].trained_as
     recipe = read_recipe(specs[0].recipe, model=name)
+    from train.samples import Sources, members_of
+
+    members, images = members_of(specs, recipe, Sources(options.data), tell=print)
     with native_noise_dropped():
         from train.precision import compare_precisions
 
-        members, images = members_of(specs, options.data)
         folder = options.run or Path("runs") / f"precision-{name}"
         found = compare_precisions(members, recipe, folder, steps=options.steps, images=images)
     write_json(options.out, found.to_json())

@@ -1,18 +1,18 @@
 """``python -m train --model NAME``: from a recipe and images to weights."""
 
 import argparse
-from collections.abc import Sequence
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from octopix.errors import ConfigError
 from train.models import find_family
-from train.models.spec import ModelSpec
 from train.quiet import native_noise_dropped
 from train.recipe import read_recipe
 
 if TYPE_CHECKING:
-    from train.trainer import Member, Trainer
+    from train.samples import Sources
+    from train.trainer import Trainer
 
 
 def run(options: argparse.Namespace) -> list[str]:
@@ -22,13 +22,15 @@ def run(options: argparse.Namespace) -> list[str]:
     if options.until is not None and options.until < 1:
         raise ConfigError(expected="--until of at least 1 step", got=str(options.until), do="leave it out to train all")
     recipe = read_recipe(options.recipe or specs[0].recipe, model=name)
+    from train.samples import members_of  # not above: the list of the zoo needs no image library
+
+    members, images = members_of(specs, recipe, _sources(options), tell=_tell)
     with native_noise_dropped() as screen:
         from train.distribution import find_distribution
         from train.publishing import publish
         from train.trainer import Trainer
 
         distribution = find_distribution(options.distribute)
-        members, images = members_of(specs, options.data)
         titles = ", ".join(spec.title for spec in specs)
         print(f"{titles}: {recipe.steps:,} steps in {recipe.precision}, images: {images}", file=screen)
         folder = options.run or Path("runs") / name
@@ -44,17 +46,21 @@ def run(options: argparse.Namespace) -> list[str]:
     return [str(path) for path in written if path.exists()]
 
 
-def members_of(specs: Sequence[ModelSpec], data: Path | None) -> tuple[list["Member"], str]:
-    """The networks with their images in memory, and what these images are: titles and digests."""
-    from train.data.sources import digest, images_for, locate
-    from train.pipeline import load_pairs
-    from train.trainer import Member
+def _tell(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
 
-    home = locate(data)
-    lists = specs[0].lists
-    train, validate = images_for(home, "train", lists=lists), images_for(home, "validate", lists=lists)
-    members = [Member(spec, load_pairs(spec, train), load_pairs(spec, validate)) for spec in specs]
-    return members, "; ".join(f"{each.title}, {digest(each)}" for each in (train, validate))
+
+def _sources(options: argparse.Namespace) -> "Sources":
+    from train.data.yuv import parse_frame_size
+    from train.samples import Sources
+
+    return Sources(
+        data=options.data,
+        pairs=tuple(options.pairs),
+        validate_pairs=tuple(options.validate_pairs),
+        frame_size=parse_frame_size(options.frame_size) if options.frame_size else None,
+        skip_damaged=options.skip_damaged,
+    )
 
 
 def _train(trainer: "Trainer", goal: int, screen: TextIO) -> None:

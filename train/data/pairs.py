@@ -29,11 +29,8 @@ def pairs_for(
     """The pairs of ``sources`` that serve ``purpose``: every fourth, as in a plain folder of images.
 
     Args:
-        sources: one folder (see `paired_folder`), or two raw videos, good and poor.
+        sources: as for `all_pairs`, and so are ``scale``, ``channels`` and ``size``.
         purpose: what they are for.
-        scale: size of the good picture over the poor one.
-        channels: ``"y"``, ``"rgb"`` or None, as in `train.data.degradations.degraded`.
-        size: frame size of raw videos, read from the good one's name where it is left out.
 
     Raises:
         DataError: nothing there, or fewer pairs than there are purposes; twins without a partner.
@@ -41,24 +38,42 @@ def pairs_for(
     """
     if purpose not in get_args(Purpose):
         raise ValueError(f"no pairs for {purpose!r} here, only for {', '.join(get_args(Purpose))}")
+    every = all_pairs(sources, scale=scale, channels=channels, size=size)
+    if len(every) < len(FOLDER_PURPOSES):
+        raise DataError(
+            expected=f"at least {len(FOLDER_PURPOSES)} pairs in {sources[0]}, one for each of "
+            f"{', '.join(FOLDER_PURPOSES)}",
+            got=str(len(every)),
+            do="add pairs",
+        )
+    part = every.refs[FOLDER_PURPOSES.index(purpose) :: len(FOLDER_PURPOSES)]
+    return PairSet(f"{every.name}-{purpose}", f"{every.title}, {purpose} quarter", part)
+
+
+def all_pairs(
+    sources: Sequence[Path], *, scale: int = 1, channels: str | None = None, size: FrameSize | None = None
+) -> PairSet:
+    """All pairs of ``sources``.
+
+    Args:
+        sources: one folder (see `paired_folder`), or two raw videos, good and poor.
+        scale: size of the good picture over the poor one.
+        channels: ``"y"``, ``"rgb"`` or None, as in `train.data.degradations.degraded`.
+        size: frame size of raw videos, read from the good one's name where it is left out.
+
+    Raises:
+        DataError: nothing there; twins without a partner; videos for a scale, or that do not fit each other.
+    """
     if len(sources) == 1:
-        title, refs = sources[0].name, paired_folder(sources[0], scale=scale)
+        title, refs = sources[0].resolve().name, paired_folder(sources[0], scale=scale)
     elif len(sources) == 2:
-        title, refs = sources[0].stem, paired_videos(*sources, size=size)
+        title, refs = sources[0].stem, _videos_of_scale(scale, *sources, size=size)
     else:
         raise DataError(
             expected="one folder of pairs, or two raw videos", got=f"{len(sources)} paths", do="give the good one first"
         )
-    if len(refs) < len(FOLDER_PURPOSES):
-        raise DataError(
-            expected=f"at least {len(FOLDER_PURPOSES)} pairs in {sources[0]}, one for each of "
-            f"{', '.join(FOLDER_PURPOSES)}",
-            got=str(len(refs)),
-            do="add pairs",
-        )
-    part = refs[FOLDER_PURPOSES.index(purpose) :: len(FOLDER_PURPOSES)]
-    chosen = tuple(PairRef(ref.name, partial(_read, ref, channels)) for ref in part)
-    return PairSet(f"{title}-{purpose}", f"pairs of {title}, {purpose} quarter", chosen)
+    chosen = tuple(PairRef(ref.name, partial(_read, ref, channels)) for ref in refs)
+    return PairSet(title, f"pairs of {title}", chosen)
 
 
 def paired_folder(root: Path, *, scale: int = 1) -> tuple[PairRef, ...]:
@@ -106,6 +121,16 @@ def paired_videos(good: Path, poor: Path, *, size: FrameSize | None = None) -> t
         return lambda: (to_rgb(after[number]), to_rgb(before[number]))
 
     return tuple(PairRef(f"{good.name} frame {number}", reader(number)) for number in range(len(before)))
+
+
+def _videos_of_scale(scale: int, good: Path, poor: Path, *, size: FrameSize | None) -> tuple[PairRef, ...]:
+    if scale != 1:
+        raise DataError(
+            expected=f"two folders, hr and lr, for pairs of scale {scale}",
+            got=f"raw videos {good.name} and {poor.name}",
+            do="write their frames as pictures; raw videos are for scale 1",
+        )
+    return paired_videos(good, poor, size=size)
 
 
 def split_picture(picture: Array) -> Pair:
@@ -167,6 +192,7 @@ def _twin(name: str, good: ImageRef, poor: ImageRef, *, scale: int) -> PairRef:
             truth = good.read()
         with poor.named():
             given = poor.read()
+        with good.named():
             _check_sizes(given, truth, scale)
         # One twin in colour makes a pair in colour.
         return pair_in_channels((given, truth), None if given.shape[-1] == truth.shape[-1] else "rgb")

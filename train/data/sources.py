@@ -7,7 +7,7 @@ images. Test images are in `train.data.test_sets`, a module that training and qu
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -155,9 +155,9 @@ def _lacking(root: Path, lists: str, purpose: str) -> list[str]:
     return sorted(folder for folder in folders if not (root / folder).is_dir())
 
 
-def digest(images: ImageSet) -> str:
-    """Eight hexadecimal digits over the names of the images in order; enough to tell two sets apart."""
-    return hashlib.sha256("\n".join(ref.name for ref in images.refs).encode()).hexdigest()[:8]
+def digest(names: Iterable[str]) -> str:
+    """Eight hexadecimal digits over the names of images in order; enough to tell two sets apart."""
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:8]
 
 
 def committed_list(lists: str, purpose: str) -> tuple[str, ...]:

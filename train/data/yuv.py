@@ -75,6 +75,18 @@ def size_from_name(path: Path) -> FrameSize:
     )
 
 
+def parse_frame_size(text: str) -> FrameSize:
+    """A frame size as it is written: ``480x320``.
+
+    Raises:
+        DataError: anything else, or an odd side.
+    """
+    stated = _SIZE_IN_NAME.fullmatch(text)
+    if not stated:
+        raise DataError(expected="a frame size like 480x320", got=repr(text), do="correct it")
+    return FrameSize(int(stated[1]), int(stated[2]))
+
+
 def read_i420(path: Path, size: FrameSize | None = None, *, frames: int | None = None) -> Array:
     """All frames of a raw file, mapped and not loaded: uint8 (frames, H·3/2, W).
 
