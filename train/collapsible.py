@@ -43,7 +43,16 @@ class CollapsibleConv2D(tf_keras.layers.Conv2D, abc.ABC):
     def _make_weights(self) -> None: ...
 
     def _weight(self, name: str, shape: tuple[int, ...], initializer: Any, *, trainable: bool = True) -> tf.Variable:
-        return self.add_weight(name, shape, initializer=initializer, trainable=trainable, experimental_autocast=False)
+        # What is not trained but remembered is the same in every replica; TensorFlow wants a rule all the same.
+        aggregation = tf.VariableAggregation.NONE if trainable else tf.VariableAggregation.MEAN
+        return self.add_weight(
+            name,
+            shape,
+            initializer=initializer,
+            trainable=trainable,
+            experimental_autocast=False,
+            aggregation=aggregation,
+        )
 
     def _named(self, kernel: tf.Tensor, bias: tf.Tensor | None) -> dict[str, tf.Tensor]:
         names = {f"{self.name}/kernel:0": kernel}

@@ -50,7 +50,7 @@ class Distribution:
         """Refuse what would not train as in one process.
 
         Raises:
-            ConfigError: a batch that has no equal shares, or a normalization over batches.
+            ConfigError: a batch that has no equal shares.
         """
         for stage in recipe.stages:
             if stage.batch % self.replicas:
@@ -59,12 +59,6 @@ class Distribution:
                     got=f"a batch of {stage.batch}",
                     do="correct `batch` of the recipe, or train on another number of devices",
                 )
-        if self.replicas > 1 and recipe.normalized:
-            raise ConfigError(
-                expected="a recipe without batch normalization, to train on several devices",
-                got=f"`normalized: {recipe.normalized}`, whose statistics are those of a whole batch",
-                do="train with --distribute none",
-            )
 
     def shares(self, batch: tf.Tensor) -> Any:
         """The batch as this process's replicas get it; every process draws the whole of it."""

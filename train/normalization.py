@@ -45,7 +45,7 @@ class NormalizedConv2D(CollapsibleConv2D):
         result = tf.cast(self._convolved(inputs, self.kernel), tf.float32)
         mean, variance = self.moving_mean, self.moving_variance
         if training:
-            mean, variance = tf.nn.moments(result, axes=(0, 1, 2))
+            mean, variance = _moments(result)
             _remember(self.moving_mean, mean)
             _remember(self.moving_variance, variance)
         scale = self.gamma * tf.math.rsqrt(variance + EPSILON)
@@ -67,6 +67,17 @@ class NormalizedConv2D(CollapsibleConv2D):
             got=f"{self.name}, trained with batch normalization",
             do="leave `start` or `normalized` out of the recipe",
         )
+
+
+def _moments(features: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Mean and variance of each channel over the whole batch, whose equal shares all replicas have."""
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        mean, variance = tf.nn.moments(features, axes=(0, 1, 2))
+        return mean, variance
+    mean = context.all_reduce(tf.distribute.ReduceOp.MEAN, tf.reduce_mean(features, axis=(0, 1, 2)))
+    own = tf.reduce_mean(tf.math.squared_difference(features, mean), axis=(0, 1, 2))
+    return mean, context.all_reduce(tf.distribute.ReduceOp.MEAN, own)
 
 
 def _remember(average: tf.Variable, value: tf.Tensor) -> None:
