@@ -3,9 +3,15 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import tf_keras
+
+from octopix.graph import read_graph
 from quantize import export
+from quantize.calibrators import Range
 from quantize.ranges import to_int8, to_int16x8
 from quantize.schemes import Kind, Scheme
+from quantize.statistics import activations
+from quantize.transfer import transferred
 from quantize.workbench import QAT_SEED, Workbench
 
 
@@ -17,6 +23,8 @@ class Made:
     """``.tflite`` without a card."""
     training: str | None = None
     """How it was trained beyond the float model, for the card; None where it was not."""
+    corrections: tuple[str, ...] = ()
+    """Those that were kept, for the card."""
 
 
 Method = Callable[[Workbench, Scheme], Made]
@@ -27,26 +35,45 @@ QAT_JUDGEMENTS = 5
 
 
 def int8_ptq(bench: Workbench, scheme: Scheme) -> Made:
-    """Calibrated ranges written into the float graph, then TensorFlow's quantizer."""
-    return Made(to_int8(bench.float_model, bench.ranges(str(scheme.calibrator))))
+    """Calibrated ranges, and what corrections helped, written into the float graph; then TensorFlow's quantizer."""
+    if not scheme.corrections:
+        return Made(to_int8(bench.float_model, bench.ranges(str(scheme.calibrator))))
+    corrected = bench.corrected(scheme)
+    return Made(corrected.candidate.int8, corrections=corrected.kept)
 
 
 def int8_qat(bench: Workbench, scheme: Scheme) -> Made:
-    """Ranges by the scheme's calibrator, then training on the training list; the best on the validation list ships."""
+    """From the corrected model on, training on the training list; the best on the validation list ships."""
     from quantize.qat import QatSettings, train_aware  # tfmot, which takes a second to import
 
     steps = QUICK_QAT_STEPS if bench.quick else QAT_STEPS
     settings = QatSettings(steps=steps, judge_every=steps // QAT_JUDGEMENTS, seed=QAT_SEED)
+    start, ranges, kept = _qat_start(bench, scheme)
     result = train_aware(
-        bench.subject.model,
-        bench.ranges(str(scheme.calibrator)),
+        start,
+        ranges,
+        teacher=bench.subject.model,
         draw=lambda step: bench.patches.draw(step)[0],
         judge=lambda model: bench.quality(model, scheme).psnr,
         settings=settings,
         watch=lambda step: bench.watch(scheme.name, step, steps),
     )
     best = f"best at {result.best_step}" if result.best_step else "post-training's model was not beaten"
-    return Made(result.model, f"QAT {steps} steps, {best}, seed {settings.seed}")
+    return Made(result.model, f"QAT {steps} steps, {best}, seed {settings.seed}", kept)
+
+
+def _qat_start(bench: Workbench, scheme: Scheme) -> tuple[tf_keras.Model, dict[int, Range], tuple[str, ...]]:
+    """The Keras model with the corrected constants, ranges by tensor number of its export, and what was corrected.
+
+    Activations keep their order from one export to the next, but not always their numbers.
+    """
+    corrected = bench.corrected(scheme)
+    start = transferred(bench.subject.model, corrected.start.float_model, corrected.candidate.all_constants)
+    if start is None:
+        return bench.subject.model, bench.ranges(str(scheme.calibrator)), ()
+    orders = (activations(read_graph(model)) for model in (corrected.start.float_model, export.to_float32(start)))
+    ranges = corrected.candidate.ranges
+    return start, {now: ranges[before] for before, now in zip(*orders, strict=True)}, corrected.kept
 
 
 METHODS: Mapping[Kind, Method] = {

@@ -86,7 +86,8 @@ def _make(bench: Workbench, scheme: Scheme, folder: Path) -> Artifact:
     made = METHODS[scheme.kind](bench, scheme)
     check(made.model, scheme.kind)
     quality = bench.quality(made.model, scheme, watch=bench.watch)
-    card = dataclasses.replace(bench.card(scheme, training=made.training), validation=quality)
+    card = bench.card(scheme, training=made.training)
+    card = dataclasses.replace(card, validation=quality, corrections=made.corrections)
     content = embed_card(made.model, card)
     path = folder / f"{scheme.name}.tflite"
     write_bytes(path, content)

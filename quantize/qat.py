@@ -56,6 +56,7 @@ def train_aware(
     model: tf_keras.Model,
     ranges: Mapping[int, Range],
     *,
+    teacher: tf_keras.Model | None = None,
     draw: Callable[[int], Array],
     judge: Judge,
     settings: QatSettings,
@@ -64,7 +65,8 @@ def train_aware(
     """Train the int8 twin of ``model``, which itself is left as it is.
 
     Args:
-        model: float Keras model, one input in [0, 1].
+        model: float Keras model to start from, one input in [0, 1].
+        teacher: the float model to come close to; ``model`` if None.
         ranges: (lo, hi) by tensor index of the model's export, as `quantize.ranges.complete` gives them.
         draw: number of a step to its batch of network inputs, uint8 (B, h, w, C); no ground truth.
         judge: chooses among checkpoints; must not look at test images.
@@ -75,7 +77,7 @@ def train_aware(
     twin = _Twin(model, ranges)
     best = QatResult(twin.int8(), 0, ())
     scores = [(0, judge(best.model))]
-    step_of = _train_step(model, twin.aware, settings)
+    step_of = _train_step(teacher or model, twin.aware, settings)
     for step in range(1, settings.steps + 1):
         step_of(tf.constant(draw(step)))
         watch(step)

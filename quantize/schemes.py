@@ -3,8 +3,10 @@
 ``float32``, ``float16``   weights and arithmetic in that type
 ``dynamic``                int8 weights; activations are quantized on the fly, input and output stay float32
 ``int16x8-ptq``            int8 weights, int16 activations, float32 input and output; post-training, min-max ranges
-``int8-ptq-<calibrator>``  everything int8, uint8 input and output; post-training, ranges by the named calibrator
-``int8-qat``               the same graph after quantization-aware training, which starts from calibrated ranges
+``int8-ptq-<calibrator>[+cle][+bias][+adaround]``
+                           everything int8, uint8 input and output; post-training, ranges by the named calibrator,
+                           then the named corrections of `quantize.corrections`, each kept where it helps
+``int8-qat``               the same graph after quantization-aware training, which starts where the corrections end
 
 ``int8-ptq-`` takes any name of `quantize.calibrators.CALIBRATORS`. Decoding the grammar needs no TensorFlow.
 """
@@ -26,6 +28,12 @@ class Scheme:
     kind: Kind
     calibrator: str | None = None
     """Who reads ranges from statistics; None where no range is needed."""
+    corrections: tuple[str, ...] = ()
+    """Names out of `CORRECTIONS`, in that order."""
+
+
+CORRECTIONS = ("cle", "bias", "adaround")
+"""What may follow a calibrator, each with a plus, in this order."""
 
 
 PLAIN: dict[str, Scheme] = {
@@ -35,19 +43,22 @@ PLAIN: dict[str, Scheme] = {
         Scheme("float16", "float16"),
         Scheme("dynamic", "dynamic"),
         Scheme("int16x8-ptq", "int16x8-ptq", "minmax"),
-        Scheme("int8-qat", "int8-qat", "mse"),
+        Scheme("int8-qat", "int8-qat", "mse", CORRECTIONS),
     )
 }
-"""Schemes that are one word. QAT's calibrator gives the ranges it starts from."""
+"""Schemes that are one word. QAT's calibrator and corrections give the model it starts from."""
 
-DEFAULT_SCHEMES = ("float32", "float16", "dynamic", "int8-ptq-minmax", "int8-ptq-mse", "int8-qat")
+BEST_PTQ = "int8-ptq-mse+cle+bias+adaround"
+"""Post-training quantization with all that helps."""
+
+DEFAULT_SCHEMES = ("float32", "float16", "dynamic", "int8-ptq-minmax", "int8-ptq-mse", BEST_PTQ, "int8-qat")
 """What ``all`` means. int16x8 runs on slow reference kernels and is made on request."""
 
 PTQ = "int8-ptq-"
 
 
 def known_schemes() -> tuple[str, ...]:
-    """Every name the grammar allows."""
+    """Every name the grammar allows, without corrections."""
     return (*PLAIN, *(PTQ + calibrator for calibrator in CALIBRATORS))
 
 
@@ -59,9 +70,12 @@ def parse_scheme(text: str) -> Scheme:
     """
     if text in PLAIN:
         return PLAIN[text]
-    if text.startswith(PTQ) and text.removeprefix(PTQ) in CALIBRATORS:
-        return Scheme(text, "int8-ptq", text.removeprefix(PTQ))
-    raise ConfigError(expected=f"a scheme ({', '.join(known_schemes())})", got=repr(text), do="correct SCHEME=")
+    base, *corrections = text.split("+")
+    in_order = [each for each in CORRECTIONS if each in corrections]
+    if base.startswith(PTQ) and base.removeprefix(PTQ) in CALIBRATORS and corrections == in_order:
+        return Scheme(text, "int8-ptq", base.removeprefix(PTQ), tuple(corrections))
+    known = f"{', '.join(known_schemes())}; behind {PTQ}… any of +{', +'.join(CORRECTIONS)}, in this order"
+    raise ConfigError(expected=f"a scheme ({known})", got=repr(text), do="correct SCHEME=")
 
 
 def parse_schemes(text: str) -> tuple[Scheme, ...]:

@@ -94,6 +94,24 @@ def collect(
     return {index: each.finish() for index, each in gathered.items()}
 
 
+def channel_peaks(float_model: bytes, batches: Iterable[Array], *, tensors: Collection[int]) -> dict[int, Array]:
+    """The largest magnitude of each channel, float32 (C,), by tensor number.
+
+    Args:
+        float_model: a float32 ``.tflite`` with one input.
+        batches: float32 (1, H, W, C) in the network's own range.
+        tensors: flatbuffer indices of activations (1, H, W, C).
+    """
+    session = open_session(float_model, threads=available_cores(), keep_tensors=True)
+    peaks: dict[int, Array] = {}
+    for batch in batches:
+        session.invoke(batch)
+        for index in tensors:
+            found = np.abs(session.tensor(index)).max(axis=(0, 1, 2))
+            peaks[index] = np.maximum(peaks[index], found) if index in peaks else found
+    return peaks
+
+
 def _readings(
     float_model: bytes, batches: Iterable[Array], tensors: Collection[int], workers: int
 ) -> Iterator[Mapping[int, _Reading]]:

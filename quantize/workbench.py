@@ -18,6 +18,7 @@ from octopix.margins import round_up
 from octopix.receptive import geometry
 from quantize.calibration_set import CalibrationSet, calibration_set
 from quantize.calibrators import CALIBRATORS, Range
+from quantize.corrections import Corrected, Corrector, correct
 from quantize.embed import embed_card
 from quantize.export import to_float32
 from quantize.ranges import calibrate, calibrated_tensors, complete
@@ -119,6 +120,19 @@ class Workbench:
     def ranges(self, calibrator: str) -> dict[int, Range]:
         """(lo, hi) of every activation of `float_model`, for `quantize.ranges.to_int8`."""
         return complete(read_graph(self.float_model), calibrate(self.statistics, CALIBRATORS[calibrator]))
+
+    def corrected(self, scheme: Scheme) -> Corrected:
+        """The float model with the scheme's corrections, as far as they helped; made once for each."""
+        wanted = (str(scheme.calibrator), scheme.corrections)
+        if wanted not in self._corrected:
+            calibrator, names = CALIBRATORS[wanted[0]], wanted[1]
+            corrector = Corrector(self.float_model, self.calibration.crops, calibrator, watch=self.watch)
+            self._corrected[wanted] = correct(corrector, names)
+        return self._corrected[wanted]
+
+    @cached_property
+    def _corrected(self) -> dict[tuple[str, tuple[str, ...]], Corrected]:
+        return {}
 
     @cached_property
     def validation(self) -> Validation:

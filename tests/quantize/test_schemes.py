@@ -14,6 +14,11 @@ def test_every_known_name_decodes_to_itself_and_has_a_method(name: str) -> None:
     assert scheme.calibrator is None or scheme.calibrator in CALIBRATORS
 
 
+def test_corrections_follow_the_calibrator() -> None:
+    scheme = parse_scheme("int8-ptq-percentile+cle+adaround")
+    assert (scheme.kind, scheme.calibrator, scheme.corrections) == ("int8-ptq", "percentile", ("cle", "adaround"))
+
+
 def test_all_means_the_defaults_in_order() -> None:
     assert tuple(scheme.name for scheme in parse_schemes("all")) == DEFAULT_SCHEMES
 
@@ -23,7 +28,7 @@ def test_a_list_keeps_its_order_and_drops_repetitions() -> None:
     assert names == ["int8-qat", "float32"]
 
 
-@pytest.mark.parametrize("text", ["int8", "int8-ptq", "int8-ptq-", "int8-ptq-median", "INT8-QAT", "int8-ptq-mse+cle"])
+@pytest.mark.parametrize("text", ["int8", "int8-ptq", "int8-ptq-", "int8-ptq-median", "INT8-QAT", "int8-ptq-mse+bias+cle", "int8-qat+cle"])
 def test_an_unknown_name_is_refused_with_all_that_are_known(text: str) -> None:
     with pytest.raises(ConfigError) as refusal:
         parse_scheme(text)

@@ -1,0 +1,156 @@
+"""Channels of a float ``.tflite`` rescaled so that 8 bits hold them well; the function stays the same.
+
+A channel may be multiplied by any factor > 0 where it is made if whatever reads it divides by the same factor (Nagel et
+al., "Data-Free Quantization Through Weight Equalization and Bias Correction", ICCV 2019). ReLU and PReLU let factors
+through. So does addition, if all that is added carries the same ones: residual networks are one large knot of tensors
+that share their factors.
+
+All activations of a tensor share one scale. Rounding therefore adds the same noise to every channel, and the least
+noise reaches the output when every channel fills the range: factor 1 / (its largest value). Weights would rather have
+factors that make the next kernel's input channels equally loud. `strength` mixes the two; what serves a network best
+is measured.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from octopix.graph import Graph, Operator, read_graph
+from quantize.filters import Filter, filters, with_constants
+
+Array = npt.NDArray[Any]
+
+HOMOGENEOUS = frozenset({"RELU", "PRELU", "LEAKY_RELU", "ADD", "MAX_POOL_2D", "AVERAGE_POOL_2D", "RESIZE_BILINEAR"})
+"""Operators f with f(a·x) = a·f(x) per channel, a > 0, as long as all their activations carry the same factors."""
+
+FUSED = frozenset({"NONE", "RELU"})
+"""Activations inside of operators, of the same kind."""
+
+WIDEST = 1e3
+"""A factor lies between 1/1000 and 1000: channels that are silent on the images do not blow up."""
+
+
+@dataclass(frozen=True)
+class Knot:
+    """Tensors that must share their factors, with the filters that write to them and those that read them."""
+
+    tensors: frozenset[int]
+    writers: tuple[Filter, ...]
+    readers: tuple[Filter, ...]
+
+
+def equalized(model: bytes, peaks: Mapping[int, Array], *, strength: float) -> bytes:
+    """Rescale every knot.
+
+    Args:
+        model: float ``.tflite`` from `quantize.filters.separated`.
+        peaks: largest magnitude of each channel, (C,), by tensor number; of every tensor of `knots`.
+        strength: 1 fills the activations' range with every channel, 0 makes the readers' channels equally loud.
+    """
+    for knot in reversed(knots(read_graph(model))):  # from the end: a writer may be a reader of the knot before
+        current = {each.operator.index: each for each in filters(read_graph(model))}
+        readers, writers = ([current[each.operator.index] for each in side] for side in (knot.readers, knot.writers))
+        factors = _factors(readers, np.max([peaks[index] for index in knot.tensors], axis=0), strength)
+        model = with_constants(model, _rescaled(writers, readers, factors))
+    return model
+
+
+def knots(graph: Graph) -> tuple[Knot, ...]:
+    """The knots whose factors are free: written by convolutions, read by convolutions, nothing else."""
+    known = {each.operator.index: each for each in filters(graph)}
+    groups = _Groups(len(graph.tensors))
+    for operator in graph.operators:
+        if operator.name in HOMOGENEOUS:
+            groups.join(_activations(graph, operator))
+    bound = {groups.of(index) for index in (*graph.inputs, *graph.outputs)}
+    for operator in graph.operators:
+        bound |= {groups.of(index) for index in _bound_by(graph, operator, known)}
+    activations = {index for each in known.values() for index in (each.image, each.output)}
+    members: dict[int, set[int]] = {}
+    for index in sorted({*activations, *(i for each in graph.operators for i in _activations(graph, each))}):
+        members.setdefault(groups.of(index), set()).add(index)
+    found = [
+        Knot(
+            tensors=frozenset(tensors),
+            writers=tuple(each for each in known.values() if each.output in tensors),
+            readers=tuple(each for each in known.values() if each.image in tensors),
+        )
+        for group, tensors in members.items()
+        if group not in bound
+    ]
+    return tuple(sorted((each for each in found if each.readers), key=lambda each: min(each.tensors)))
+
+
+def _bound_by(graph: Graph, operator: Operator, known: Mapping[int, Filter]) -> list[int]:
+    """Activations of an operator through which no factor passes."""
+    free = operator.options.get("activation", "NONE") in FUSED
+    if operator.index in known:
+        each = known[operator.index]
+        if each.depthwise:  # it would have to hand factors on from one knot to the next
+            return [each.image, each.output]
+        return [] if free else [each.output]
+    if operator.name in HOMOGENEOUS and free and not _adds_a_constant(graph, operator):
+        return []
+    return list(_activations(graph, operator))
+
+
+def _adds_a_constant(graph: Graph, operator: Operator) -> bool:
+    return operator.name == "ADD" and any(graph.tensors[index].is_constant for index in operator.inputs)
+
+
+def _activations(graph: Graph, operator: Operator) -> tuple[int, ...]:
+    """Tensors of an operator that are no constants."""
+    found = (*operator.inputs, *operator.outputs)
+    return tuple(index for index in found if index >= 0 and not graph.tensors[index].is_constant)
+
+
+def _factors(readers: Iterable[Filter], peaks: Array, strength: float) -> Array:
+    """One per channel, geometric mean 1 over the channels that live."""
+    loudness = np.sqrt(np.mean([_energy(each) for each in readers], axis=0))
+    alive = (peaks > 0) & (loudness > 0)
+    if not alive.any():
+        return np.ones(len(peaks), np.float32)
+    logs = (1 - strength) * np.log(loudness[alive]) - strength * np.log(peaks[alive])
+    factors = np.ones(len(peaks))
+    factors[alive] = np.exp(np.clip(logs - logs.mean(), -np.log(WIDEST), np.log(WIDEST)))
+    return factors.astype(np.float32)
+
+
+def _energy(each: Filter) -> Array:
+    """Mean square of the weights of each input channel."""
+    energy: Array = np.mean(np.square(each.weights, dtype=np.float64), axis=(0, 1, 2))
+    return energy
+
+
+def _rescaled(writers: Sequence[Filter], readers: Sequence[Filter], factors: Array) -> dict[int, Array]:
+    """New constants. Inside of a residual block a filter is reader and writer of one knot."""
+    weights = {each.operator.index: each.weights for each in (*writers, *readers)}
+    changes: dict[int, Array] = {}
+    for each in readers:
+        weights[each.operator.index] = weights[each.operator.index] / factors
+    for each in writers:
+        weights[each.operator.index] = weights[each.operator.index] * factors[:, None, None, None]
+        changes |= each.replaced(bias=each.bias * factors)
+    for each in (*writers, *readers):
+        changes |= each.replaced(weights=weights[each.operator.index])
+    return changes
+
+
+class _Groups:
+    """Disjoint sets of numbers."""
+
+    def __init__(self, size: int) -> None:
+        self._parent = list(range(size))
+
+    def of(self, index: int) -> int:
+        while self._parent[index] != index:
+            index = self._parent[index]
+        return index
+
+    def join(self, indices: Iterable[int]) -> None:
+        first, *others = (self.of(index) for index in indices)
+        for other in others:
+            self._parent[self.of(other)] = first

@@ -1,0 +1,218 @@
+"""What the kernels of a model see, on its float and on its int8 form at once: means and covariances, streamed.
+
+Both forms run the same image with every tensor kept readable; around places drawn at random, the values under the
+kernel are taken from both. Memory does not grow with the number of images.
+"""
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from octopix.graph import Graph, Operator, read_graph
+from octopix.latency import available_cores
+from octopix.runtime import Session, open_session
+from quantize.filters import KINDS, Filter
+from quantize.rounding import Moments
+
+Array = npt.NDArray[Any]
+
+PLACES = 768
+"""Places per image that a kernel is put on."""
+
+MEMORY = 1 << 29
+"""Bytes of covariances that are gathered at once; more layers than fit are gathered in more runs."""
+
+
+def gather(
+    float_model: bytes,
+    int8_model: bytes,
+    chosen: Sequence[Filter],
+    images: Sequence[Array],
+    *,
+    threads: int | None = None,
+    watch: Callable[[int], None] = lambda done: None,
+) -> dict[int, tuple[Moments, ...]]:
+    """Moments by the number of the float model's operator; for a depthwise filter those of each output, else one.
+
+    Args:
+        float_model: from `quantize.filters.separated`.
+        int8_model: made of it.
+        chosen: filters of the float model; as many as `batches` allows.
+        images: uint8 (1, H, W, C).
+        threads: images at once; as many as there are processors if None.
+        watch: told the number of images done.
+    """
+    workers = threads or available_cores()
+    twins = _twins(float_model, int8_model)
+    sums = {each.operator.index: _Sums(each) for each in chosen}
+    idle: SimpleQueue[_Pair] = SimpleQueue()
+    for _ in range(workers):
+        idle.put(_Pair(float_model, int8_model, twins))
+
+    def read(number: int) -> list[tuple[int, "_Views"]]:
+        pair = idle.get()
+        try:
+            return pair.read(images[number], chosen, np.random.default_rng(number))
+        finally:
+            idle.put(pair)
+
+    with ThreadPoolExecutor(workers) as pool:
+        for start in range(0, len(images), workers):
+            for done, views in enumerate(pool.map(read, range(start, min(start + workers, len(images)))), start + 1):
+                for index, view in views:
+                    sums[index].add(view)
+                watch(done)
+    return {index: each.finish() for index, each in sums.items()}
+
+
+def batches(chosen: Sequence[Filter]) -> list[tuple[Filter, ...]]:
+    """Filters in groups whose covariances fit in `MEMORY`, order kept."""
+    groups: list[list[Filter]] = [[]]
+    room = MEMORY
+    for each in chosen:
+        need = 2 * 8 * _Sums(each).elements
+        if groups[-1] and need > room:
+            groups.append([])
+            room = MEMORY
+        groups[-1].append(each)
+        room -= need
+    return [tuple(group) for group in groups if group]
+
+
+@dataclass(frozen=True)
+class _Views:
+    """Values under a kernel: (groups, places, d) by the float and by the int8 model."""
+
+    float_: Array
+    int8: Array
+
+
+class _Sums:
+    """Sums of one filter's views and of their products."""
+
+    def __init__(self, each: Filter) -> None:
+        _, height, width, channels = each.weights.shape
+        self.groups = channels if each.depthwise else 1
+        self.size = height * width * (1 if each.depthwise else channels)
+        self.elements = self.groups * self.size**2
+        self.count = 0
+        self._squares: Array | float = 0.0
+        self._cross: Array | float = 0.0
+        self._means: Array | float = 0.0
+
+    def add(self, views: _Views) -> None:
+        """Add one image's."""
+        turned = views.int8.transpose(0, 2, 1)
+        self._squares = self._squares + (turned @ views.int8).astype(np.float64)
+        self._cross = self._cross + (views.float_.transpose(0, 2, 1) @ views.int8).astype(np.float64)
+        both = np.stack([views.float_, views.int8])
+        self._means = self._means + both.sum(axis=2, dtype=np.float64)
+        self.count += views.int8.shape[1]
+
+    def finish(self) -> tuple[Moments, ...]:
+        """Covariances from sums."""
+        means = np.asarray(self._means) / self.count
+        squares, cross = (np.asarray(each) / self.count for each in (self._squares, self._cross))
+        return tuple(
+            Moments(
+                covariance=squares[group] - np.outer(means[1, group], means[1, group]),
+                cross=cross[group] - np.outer(means[0, group], means[1, group]),
+                mean=means[0, group],
+                mean_int8=means[1, group],
+            )
+            for group in range(self.groups)
+        )
+
+
+class _Pair:
+    """The two forms of a model, ready to run."""
+
+    def __init__(self, float_model: bytes, int8_model: bytes, twins: dict[int, int]) -> None:
+        self._float = open_session(float_model, keep_tensors=True)
+        self._int8 = open_session(int8_model, keep_tensors=True)
+        self._twins = twins
+
+    def read(self, image: Array, chosen: Sequence[Filter], random: np.random.Generator) -> list[tuple[int, _Views]]:
+        """Run both; views by operator number, at the same places of both."""
+        self._float.invoke(image.astype(np.float32) / np.float32(255))
+        self._int8.invoke(image)
+        found = []
+        for each in chosen:
+            seen = self._float.tensor(each.image)
+            sampler = Sampler(each, seen.shape, random)
+            int8 = _real(self._int8, self._twins[each.operator.index])
+            found.append((each.operator.index, _Views(sampler.views(seen), sampler.views(int8))))
+        return found
+
+
+class Sampler:
+    """Takes what a kernel sees at places of its output that are drawn once. Outside of the image is zero.
+
+    Args:
+        each: the filter.
+        shape: (1, H, W, C) of the image it reads.
+        random: draws the places.
+    """
+
+    def __init__(self, each: Filter, shape: Sequence[int], random: np.random.Generator) -> None:
+        self._depthwise = each.depthwise
+        self._multiplier = each.weights.shape[3] // shape[3] if each.depthwise else 1
+        axes = zip(shape[1:3], each.weights.shape[1:3], ("h", "w"), strict=True)
+        self._axes = [_Axis(each.operator, side, kernel, name, random) for side, kernel, name in axes]
+        self.places = (self._axes[0].places, self._axes[1].places)
+        """Rows and columns of the output."""
+
+    def views(self, image: Array) -> Array:
+        """(groups, places, d) of (1, H, W, C): kernel rows, then columns, then channels run fastest."""
+        down, along = self._axes
+        padded = np.pad(image[0], (down.beyond, along.beyond, (0, 0)))
+        taken = [
+            padded[down.firsts + row, along.firsts + column]
+            for row, column in itertools.product(down.offsets, along.offsets)
+        ]
+        if not self._depthwise:
+            return np.concatenate(taken, axis=1)[None]
+        return np.repeat(np.stack(taken, axis=2).transpose(1, 0, 2), self._multiplier, axis=0)
+
+
+class _Axis:
+    """One axis of a sampler, by TensorFlow's SAME and VALID."""
+
+    def __init__(self, operator: Operator, side: int, kernel: int, name: str, random: np.random.Generator) -> None:
+        stride, dilation = operator.number(f"stride_{name}", 1), operator.number(f"dilation_{name}", 1)
+        reach = (kernel - 1) * dilation + 1
+        same = operator.options["padding"] == "SAME"
+        outputs = math.ceil((side if same else side - reach + 1) / stride)
+        before = max((outputs - 1) * stride + reach - side, 0) // 2 if same else 0
+        self.places = random.integers(0, outputs, PLACES)
+        self.offsets = range(0, reach, dilation)
+        self.beyond = (before, max(0, (outputs - 1) * stride + reach - before - side))
+        """Zeros in front of the image and behind it."""
+        self.firsts = self.places * stride
+        """Where each place's window begins in the padded image."""
+
+
+def _real(session: Session, index: int) -> Array:
+    """A quantized tensor's real values, float32."""
+    found = session.graph.tensors[index].quantization
+    assert found is not None  # a full-integer model: every activation has a scale
+    return (session.tensor(index).astype(np.float32) - found.zero_points[0]) * np.float32(found.scales[0])
+
+
+def _twins(float_model: bytes, int8_model: bytes) -> dict[int, int]:
+    """By a float convolution's number, the tensor that its int8 form reads: both graphs keep their order."""
+    ours, theirs = (
+        [each for each in read_graph(model).operators if each.name in KINDS] for model in (float_model, int8_model)
+    )
+    return {one.index: other.inputs[0] for one, other in zip(ours, theirs, strict=True)}
+
+
+def _of_kind(graph: Graph) -> list[Operator]:
+    return [each for each in graph.operators if each.name in KINDS]

@@ -1,0 +1,96 @@
+"""Corrections: kept where they help, and only there."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from octopix.graph import constant, read_graph
+from octopix.runtime import open_session
+from quantize import corrections
+from quantize.calibrators import CALIBRATORS
+from quantize.checks import check
+from quantize.corrections import CORRECTIONS, Corrector, correct
+from quantize.export import to_float32
+from quantize.filters import filters
+from quantize.schemes import CORRECTIONS as NAMES
+from quantize.transfer import transferred
+
+Make = Callable[[str], Any]
+
+
+@pytest.fixture
+def corrector(float_model: Make, photographs: list[Any]) -> Callable[[str], Corrector]:
+    crops = [np.rint(each * 255).astype(np.uint8) for each in photographs]
+    return lambda name: Corrector(float_model(name), crops, CALIBRATORS["mse"])
+
+
+def test_the_grammar_names_every_correction_in_its_order() -> None:
+    assert tuple(CORRECTIONS) == NAMES
+
+
+def test_judges_do_not_teach(corrector: Any) -> None:
+    bench = corrector("espcn")
+    assert (len(bench.judges), len(bench.teachers)) == (2, 6)
+    assert not any(np.array_equal(one, other) for one in bench.judges for other in bench.teachers)
+
+
+@pytest.mark.parametrize("name", ["anchored", "espcn", "residual", "separable", "hourglass", "shared_output"])
+def test_all_corrections_bring_int8_closer_to_float(corrector: Any, name: str) -> None:
+    bench = corrector(name)
+    done = correct(bench, NAMES)
+    check(done.candidate.int8, "int8-ptq")
+    before, after = done.errors[0][1], bench.error(done.candidate)
+    assert done.kept
+    assert after == min(error for _, error in done.errors)
+    assert after < before
+
+
+def test_rounding_changes_weights_by_more_than_nearest_would(corrector: Any) -> None:
+    """And the quantizer keeps those very integers."""
+    done = correct(corrector("espcn"), ["adaround"])
+    wanted = [
+        np.abs(weights).max(axis=(1, 2, 3), keepdims=True) / 127
+        for index, weights in done.candidate.constants.items()
+        if weights.ndim == 4
+    ]
+    stored = [each for each in read_graph(done.candidate.int8).operators if each.name == "CONV_2D"]
+    graph = read_graph(done.candidate.int8)
+    pairs = [(constant(graph.tensors[each.inputs[1]]), scale) for each, scale in zip(stored, wanted, strict=True)]
+    replaced = [weights for weights in done.candidate.constants.values() if weights.ndim == 4]
+    for (integers, scale), weights in zip(pairs, replaced, strict=True):
+        assert np.array_equal(integers, np.rint(weights / scale))
+    before = filters(read_graph(done.candidate.float_model))
+    steps = [np.abs(new - old.weights) / scale for new, old, scale in zip(replaced, before, wanted, strict=True)]
+    assert max(float(step.max()) for step in steps) > 0.5
+
+
+def test_a_correction_that_does_harm_is_not_kept(corrector: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def harm(bench: Any, candidate: Any, names: Any) -> Any:
+        last = filters(read_graph(candidate.float_model))[-1]
+        return [("harm", candidate.changed(last.replaced(bias=last.bias + 1)))]
+
+    monkeypatch.setattr(corrections, "CORRECTIONS", {"harm": harm})
+    done = correct(corrector("espcn"), ["harm"])
+    assert done.kept == ()
+    assert done.candidate is done.start
+    assert done.errors[1][1] > done.errors[0][1]
+
+
+@pytest.mark.parametrize("name", ["espcn", "residual", "separable"])
+def test_corrected_constants_go_back_into_keras(
+    network: Make, corrector: Any, photographs: list[Any], name: str
+) -> None:
+    done = correct(corrector(name), NAMES)
+    model = transferred(network(name), done.start.float_model, done.candidate.all_constants)
+    assert model is not None
+    again = to_float32(model, height=64, width=64)
+    corrected = corrections.with_constants(done.candidate.float_model, done.candidate.constants)
+    outputs = [open_session(each).invoke(photographs[0]) for each in (again, corrected)]
+    assert np.allclose(*outputs, rtol=0, atol=1e-5)  # the same float32 weights through the same kernels
+
+
+def test_a_kernel_that_keras_does_not_have_is_noticed(network: Make, corrector: Any) -> None:
+    start = corrector("residual").start
+    assert transferred(network("espcn"), start.float_model, {}) is None

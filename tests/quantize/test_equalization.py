@@ -1,0 +1,67 @@
+"""Rescaled channels of a flatbuffer."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from octopix.graph import read_graph
+from octopix.runtime import open_session
+from quantize.equalization import equalized, knots
+from quantize.filters import filters, separated
+from quantize.statistics import channel_peaks
+
+Make = Callable[[str], Any]
+
+
+def peaks_of(model: bytes, photographs: list[Any]) -> dict[int, np.ndarray]:
+    tensors = {index for knot in knots(read_graph(model)) for index in knot.tensors}
+    return channel_peaks(model, photographs, tensors=tensors)
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("name", ["anchored", "espcn", "residual", "separable", "hourglass", "shared_output"])
+def test_the_function_stays_the_same(float_model: Make, photographs: list[Any], name: str, strength: float) -> None:
+    model = separated(float_model(name))
+    rescaled = equalized(model, peaks_of(model, photographs), strength=strength)
+    for photograph in photographs[:2]:
+        wanted, found = (open_session(each).invoke(photograph) for each in (model, rescaled))
+        # Float32 sums of some hundred products, whose terms were scaled up and down again.
+        assert np.allclose(wanted, found, rtol=0, atol=2e-5)
+
+
+def test_full_strength_fills_the_range_with_every_channel(float_model: Make, photographs: list[Any]) -> None:
+    model = separated(float_model("espcn"))
+    rescaled = equalized(model, peaks_of(model, photographs), strength=1)
+    for before, after in zip(
+        peaks_of(model, photographs).values(), peaks_of(rescaled, photographs).values(), strict=True
+    ):
+        alive = after > 0
+        assert before[alive].max() > 1.5 * before[alive].min()
+        # Each peak was divided by itself, in float32; the same pixel need not round the same way again.
+        assert after[alive].max() < (1 + 1e-4) * after[alive].min()
+
+
+def test_no_strength_makes_the_readers_channels_equally_loud(float_model: Make, photographs: list[Any]) -> None:
+    model = separated(float_model("espcn"))
+    rescaled = equalized(model, peaks_of(model, photographs), strength=0)
+    for each in filters(read_graph(rescaled))[1:]:
+        loudness = np.sqrt(np.mean(np.square(each.weights, dtype=np.float64), axis=(0, 1, 2)))
+        assert np.allclose(loudness, loudness[0], rtol=1e-4)  # float32 weights
+
+
+def test_a_residual_block_is_one_knot(float_model: Make) -> None:
+    graph = read_graph(separated(float_model("residual")))
+    (knot,) = knots(graph)
+    names = [each.name for each in graph.operators if set(each.outputs) & knot.tensors]
+    assert sorted(names) == ["ADD", "CONV_2D", "CONV_2D", "PRELU"]
+    assert (len(knot.writers), len(knot.readers)) == (2, 2)
+
+
+def test_what_others_fix_is_left_alone(float_model: Make) -> None:
+    """A shuffle, a concatenation or an output in between: no factor passes."""
+    graph = read_graph(separated(float_model("hourglass")))
+    assert not any(each.image in knot.tensors for knot in knots(graph) for each in filters(graph) if each.image == 0)
+    joined = next(each.outputs[0] for each in graph.operators if each.name == "CONCATENATION")
+    assert not any(joined in knot.tensors for knot in knots(graph))
