@@ -168,7 +168,7 @@ def _table(made: "tuple[Artifact, ...]") -> str:
     first = made[0].card.validation
     assert first is not None  # the pipeline validates all it writes
     title = f"{made[0].card.model}: validation on {first.images} images of {first.image_set}, protocol {first.protocol}"
-    lines = [title, f"{'scheme':<20}{'PSNR dB':>9}{'drop dB':>9}{'fidelity dB':>13}{'KiB':>8}{'seconds':>9}"]
+    lines = [title, f"{'scheme':<20}{'PSNR dB':>9}{'drop dB':>9}{'fidelity dB':>13}{'KiB':>10}{'seconds':>9}"]
     return "\n".join([*lines, *(_line(artifact) for artifact in made), str(made[0].path.parent)]) + "\n"
 
 
@@ -178,7 +178,7 @@ def _line(artifact: "Artifact") -> str:
     fidelity = "identical" if quality.fidelity is None else f"{quality.fidelity:.2f}"
     return (
         f"{artifact.card.scheme:<20}{quality.psnr:>9.3f}{quality.drop:>9.3f}{fidelity:>13}"
-        f"{artifact.kib:>8.1f}{artifact.seconds:>9.1f}"
+        f"{artifact.kib:>10.1f}{artifact.seconds:>9.1f}"
     )
 
 
