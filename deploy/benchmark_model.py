@@ -25,7 +25,6 @@ from deploy.benchmark_log import (
     read_text,
 )
 from deploy.facts import ANDROID, ask, conditions_of, state_of
-from deploy.fixed_size import with_input_shape
 from deploy.parity import XNNPACK
 from deploy.pictures import Sample, network_plane
 from deploy.remote import sha256
@@ -33,6 +32,7 @@ from deploy.target import Finished, NotGotError, StableTargetError, Target
 from octopix.conditions import Conditions
 from octopix.device_rows import DeviceState, ProcessTiming
 from octopix.files import write_bytes
+from octopix.fixed_size import with_input_shape
 from octopix.graph import read_graph
 from octopix.images import Array
 from octopix.ports import decode, encode, plane_bytes

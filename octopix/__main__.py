@@ -17,9 +17,11 @@ from types import FrameType, ModuleType
 from octopix import __version__
 from octopix.commands import bench, compare, inspect, run
 from octopix.commands.outcome import FAULT, USER_ERROR, Outcome
+from octopix.compiled import started
 from octopix.errors import OctopixError
 from octopix.exits import reader_left
 from octopix.files import dump_json
+from octopix.native import silence_exit
 
 COMMANDS: Mapping[str, ModuleType] = {"run": run, "inspect": inspect, "bench": bench, "compare": compare}
 
@@ -33,6 +35,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception:  # noqa: BLE001  # left alone, Python would end with 1, which means that B is worse
         traceback.print_exc()
         return FAULT
+    finally:
+        if started():
+            silence_exit()
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -72,6 +77,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _show(outcome: Outcome, *, as_json: bool) -> None:
+    for warning in outcome.warnings:
+        print(f"warning: {warning}", file=sys.stderr)
     for error in outcome.errors:
         print(f"error: {error}", file=sys.stderr)
     if as_json:

@@ -27,6 +27,17 @@ class RuntimeMissingError(OctopixError):
     """No TFLite runtime is installed, or not the one that was asked for."""
 
 
+class DelegateError(OctopixError):
+    """A delegate that is not to be had, or does not run this network.
+
+    ``refused`` is what it says of operators that it does not take, one line each.
+    """
+
+    def __init__(self, *, expected: str, got: str, do: str, refused: tuple[str, ...] = ()) -> None:
+        super().__init__(expected=expected, got=got, do=do)
+        self.refused = refused
+
+
 class ResultError(OctopixError):
     """A result JSON of another version or shape."""
 

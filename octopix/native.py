@@ -1,5 +1,6 @@
 """What native code writes to file descriptor 2, past Python's ``sys.stderr``."""
 
+import atexit
 import contextlib
 import os
 import re
@@ -40,3 +41,15 @@ def lines_taken(wanted: re.Pattern[bytes]) -> Iterator[list[bytes]]:
                     taken.append(line.strip())
                 else:
                     os.write(2, line)
+
+
+def silence_exit() -> None:
+    """Let nothing be written to descriptor 2 once Python's own work is done: native code says goodbye there."""
+    atexit.register(_close)
+
+
+def _close() -> None:
+    with contextlib.suppress(OSError):
+        if sys.stderr is not None:
+            sys.stderr.flush()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)

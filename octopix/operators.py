@@ -154,6 +154,7 @@ OPTIONS: Mapping[str, Options] = {
     "L2_POOL_2D": _windows(),
     "MAX_POOL_2D": _windows(),
     "MEAN": _reduction(),
+    "MIRROR_PAD": Options(77, (Field("mode", 0, _INT8, words=("REFLECT", "SYMMETRIC")),)),
     "MUL": Options(21, (_activation(0),)),
     "PACK": Options(59, (Field("axis", 1, _INT32),)),
     "REDUCE_MAX": _reduction(),

@@ -156,7 +156,7 @@ class Planner:
     @property
     def _counts(self) -> tuple[int, ...]:
         """Numbers of interpreters to try."""
-        return (1, self._wish.threads) if self._wish.threads > 1 else (1,)
+        return (1, self._wish.threads) if self._wish.threads > 1 and self._session.parallel else (1,)
 
     @cached_property
     def _margins(self) -> Margins | None:

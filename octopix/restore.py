@@ -47,11 +47,13 @@ class Restorer:
         tile: ``auto`` cuts pictures that need more than ``memory_mib``, and such of 2 megapixels and more, into tiles
             of the size that a short trial finds fastest; ``none`` cuts nothing; a number is the side of the tiles, in
             pixels of what the network sees.
+        allow_fallback: as for `octopix.runtime.open_session`.
         memory_mib: what the network's interpreters may take under ``auto``, by estimate; the pictures come on top.
 
     Raises:
         ModelFileError: damaged, foreign, without a card, or not what its card says.
         RuntimeMissingError: no TFLite runtime can be imported.
+        DelegateError: the delegate is not to be had.
         ConfigError: threads, tiles or memory of less than 1.
     """
 
@@ -64,11 +66,14 @@ class Restorer:
         delegate: str = "cpu",
         tile: Tile = "auto",
         memory_mib: int | None = None,
+        allow_fallback: bool = False,
     ) -> None:
         content = read_model_bytes(model)
 
         def open_with(count: int) -> Session:
-            return open_session(content, threads=count, runtime=runtime, delegate=delegate)
+            return open_session(
+                content, threads=count, runtime=runtime, delegate=delegate, allow_fallback=allow_fallback
+            )
 
         with naming(model):
             self.card: ModelCard = read_card(content)

@@ -4,14 +4,20 @@ import argparse
 import contextlib
 from pathlib import Path
 
-import numpy as np
-
 from octopix.card import file_sha256, find_card, graph_sha256
-from octopix.commands.options import add_json, add_session, add_size, at_least_one
+from octopix.commands.options import (
+    add_json,
+    add_session,
+    add_size,
+    at_least_one,
+    delegate_text,
+    fallback_notice,
+)
 from octopix.commands.outcome import Outcome, table
 from octopix.conditions import peak_memory_mib
 from octopix.errors import ModelFileError
 from octopix.latency import measure
+from octopix.proof import noise
 from octopix.results import BenchRow, Result, write_result
 from octopix.runtime import Session, open_session
 from octopix.schema import naming, read_model_bytes
@@ -19,10 +25,10 @@ from octopix.summary import count, picture_size
 
 HELP = "time a model on this machine"
 DESCRIPTION = """\
-Time a .tflite: the network alone, on random values, input already in place. Raw samples are kept; unsteady
+Time a .tflite: the network alone, on random values, input already in place (on a GPU with the copies there and back,
+since only they show when it is done). Raw samples are kept; unsteady
 measurements say so.
 """
-_SEED = 0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,9 +49,15 @@ def execute(args: argparse.Namespace) -> Outcome:
     """Time the model; the payload is a result JSON of kind ``bench``."""
     content = read_model_bytes(args.model)
     with naming(args.model):
-        session = open_session(content, threads=args.threads, runtime=args.runtime, delegate=args.delegate)
+        session = open_session(
+            content,
+            threads=args.threads,
+            runtime=args.runtime,
+            delegate=args.delegate,
+            allow_fallback=args.allow_fallback,
+        )
     shape = _shape(session, args.size)
-    session.place(_noise(shape, session))
+    session.place(noise(shape, session.input_dtype))
     latency = measure(
         session.execute, warmup=args.warmup, runs=args.runs, min_seconds=args.seconds, init_ms=session.init_ms
     )
@@ -66,7 +78,7 @@ def execute(args: argparse.Namespace) -> Outcome:
     result = Result(kind="bench", rows=(row,))
     if args.out is not None:
         write_result(args.out, result)
-    return Outcome(result.to_json(), _text(row, result))
+    return Outcome(result.to_json(), _text(row, result), warnings=fallback_notice(session.facts))
 
 
 def _shape(session: Session, size: tuple[int, int] | None) -> tuple[int, ...]:
@@ -81,18 +93,9 @@ def _shape(session: Session, size: tuple[int, int] | None) -> tuple[int, ...]:
     return (1, *found, session.input_shape[3])
 
 
-def _noise(shape: tuple[int, ...], session: Session) -> np.ndarray:
-    """Values over the input's whole range: constant ones would meet a processor's best case."""
-    generator, dtype = np.random.default_rng(_SEED), session.input_dtype
-    if dtype.kind == "f":
-        return generator.random(shape, dtype=np.float32).astype(dtype, copy=False)
-    limits = np.iinfo(dtype)
-    return generator.integers(limits.min, limits.max, size=shape, dtype=dtype, endpoint=True)
-
-
 def _text(row: BenchRow, result: Result) -> str:
     latency, facts = row.latency, row.facts
-    got = facts.delegate_got or "unknown"
+    got = delegate_text(facts)
     if facts.operators_delegated:
         got += f" ({facts.operators_delegated} of {facts.operators} operators)"
     summary = table(
@@ -112,6 +115,7 @@ def _text(row: BenchRow, result: Result) -> str:
             f"  {_millions(row.macs)} MMACs  {_millions(row.parameters)} M parameters",
             f"{facts.runtime} {facts.version}, {facts.threads} thread(s), asked {facts.delegate_asked}, got {got}",
             f"on {result.conditions.cpu or result.conditions.machine}, {result.conditions.cores} cores",
+            f"timed: {facts.timed}",
             summary,
             *(f"warning: {warning}" for warning in latency.warnings),
         ]

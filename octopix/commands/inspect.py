@@ -9,12 +9,14 @@ from octopix.card import ModelCard
 from octopix.commands.options import add_json, add_size
 from octopix.commands.outcome import Outcome, table
 from octopix.complexity import FLOPS_PER_MAC
+from octopix.gpu_fit import GpuFit, gpu_fit
 from octopix.summary import ModelSummary, Port, summarise
 
 HELP = "show what is inside a .tflite"
 DESCRIPTION = """\
 Show a .tflite: its card, operators, number types, MACs, parameters, receptive field and hashes.
-No runtime is needed, and no card either.
+No runtime is needed, and no card either. With --delegate gpu also operators that would not run there and what to
+change: by rules found on LiteRT's accelerator, and where there is a GPU (or a software one), by trying.
 """
 
 
@@ -22,13 +24,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `octopix inspect`."""
     parser.add_argument("model", type=Path, metavar="M.tflite", help="the network")
     add_size(parser)
+    parser.add_argument("--delegate", choices=("gpu",), help="show what would not run there, and what to change")
     add_json(parser)
 
 
 def execute(args: argparse.Namespace) -> Outcome:
     """Read the file and show it."""
     summary = summarise(args.model, size=args.size)
-    return Outcome(dataclasses.asdict(summary), _text(summary))
+    payload, text = dataclasses.asdict(summary), _text(summary)
+    if args.delegate is not None:
+        fit = gpu_fit(args.model)
+        payload["gpu"], text = dataclasses.asdict(fit), f"{text}\n\n{_fit_text(fit)}"
+    return Outcome(payload, text)
+
+
+def _fit_text(fit: GpuFit) -> str:
+    rows = [(each.operator, each.name, each.effect, each.why, each.do) for each in fit.findings]
+    known = table(("#", "operator", "on the GPU", "because it", "what to do"), rows)
+    lines = [known if rows else "On the GPU: no operator is known to fail."]
+    lines += [f"the GPU says: {line}" for line in fit.said]
+    if fit.got is None:
+        return "\n".join([*lines, f"not run here: {fit.why}"])
+    adapter = f" ({fit.adapter})" if fit.adapter else ""
+    return "\n".join([*lines, f"run here on {fit.got}{adapter}: all operators, with the CPU's output"])
 
 
 def _text(summary: ModelSummary) -> str:

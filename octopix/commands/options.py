@@ -4,9 +4,11 @@ import argparse
 import re
 from pathlib import Path
 
-from octopix.errors import DataError
+from octopix.delegates import DELEGATES, LIBRARY, find_delegate
+from octopix.errors import ConfigError, DataError
 from octopix.files import is_folder
-from octopix.runtime import DELEGATES, RUNTIME_VARIABLE, RUNTIMES
+from octopix.runtime import RUNTIME_VARIABLE, RUNTIMES
+from octopix.session import RunFacts
 from octopix.shapes import STAND_IN_SIDE
 
 _PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
@@ -35,7 +37,7 @@ def add_size(parser: argparse.ArgumentParser) -> None:
 
 
 def add_session(parser: argparse.ArgumentParser) -> None:
-    """``--threads``, ``--runtime`` and ``--delegate``."""
+    """``--threads``, ``--runtime``, ``--delegate`` and ``--allow-fallback``."""
     parser.add_argument("--threads", type=at_least_one, default=1, metavar="N", help="CPU threads (default: 1)")
     parser.add_argument(
         "--runtime",
@@ -44,10 +46,30 @@ def add_session(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--delegate",
-        choices=tuple(DELEGATES),
+        type=_delegate,
         default="cpu",
-        help="cpu lets XNNPACK take the operators it can (default); cpu-builtin keeps it out",
+        metavar="NAME",
+        help="; ".join(f"{name}: {delegate.does}" for name, delegate in DELEGATES.items())
+        + f"; {LIBRARY}PATH: a TFLite delegate library of yours",
     )
+    parser.add_argument(
+        "--allow-fallback",
+        action="store_true",
+        help="let the CPU do it where the delegate is not to be had, and say so; otherwise that is an error",
+    )
+
+
+def fallback_notice(facts: RunFacts) -> tuple[str, ...]:
+    """What to say on stderr where the CPU stands in for another delegate; nothing where it does not."""
+    if facts.fallback is None:
+        return ()
+    return (f"{facts.delegate_asked} was not to be had ({facts.fallback}); {facts.delegate_got} did it",)
+
+
+def delegate_text(facts: RunFacts) -> str:
+    """What ran the network, for people."""
+    got = facts.delegate_got or "unknown"
+    return got if facts.adapter is None else f"{got} ({facts.adapter})"
 
 
 def pictures_in(path: Path) -> tuple[Path, ...]:
@@ -73,6 +95,15 @@ def pictures_in(path: Path) -> tuple[Path, ...]:
             expected=f"pictures ({', '.join(_PICTURE_SUFFIXES)}) in {path}", got="none", do="check the folder"
         )
     return found
+
+
+def _delegate(text: str) -> str:
+    """A delegate's name or path, for argparse."""
+    try:
+        find_delegate(text)
+    except ConfigError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return text
 
 
 def image_size(text: str) -> tuple[int, int]:

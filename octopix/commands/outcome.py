@@ -21,6 +21,8 @@ class Outcome:
     exit_code: int = OK
     errors: tuple[str, ...] = ()
     """Failures that did not stop the command; shown on stderr."""
+    warnings: tuple[str, ...] = ()
+    """What else the user must know; shown on stderr."""
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from octopix.card import ModelCard
-from octopix.commands.options import add_json, add_session, at_least_one, pictures_in
+from octopix.commands.options import add_json, add_session, at_least_one, fallback_notice, pictures_in
 from octopix.commands.outcome import OK, USER_ERROR, Outcome
 from octopix.commands.restoring import Entry, Job, restore_all, restore_alone
 from octopix.errors import ConfigError
@@ -69,6 +69,7 @@ def execute(args: argparse.Namespace) -> Outcome:
         delegate=args.delegate,
         tile=args.tile,
         memory_mib=args.memory,
+        allow_fallback=args.allow_fallback,
     )
     sources = [picture for given in args.images for picture in pictures_in(given)]
     jobs = _jobs(sources, args.out, restorer.card)
@@ -87,6 +88,7 @@ def execute(args: argparse.Namespace) -> Outcome:
         text="\n".join(_line(entry) for entry in done),
         exit_code=USER_ERROR if failed else OK,
         errors=tuple(f"{entry['input']}: {entry['error']}" for entry in failed),
+        warnings=fallback_notice(restorer.session.facts),
     )
 
 

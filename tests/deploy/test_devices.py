@@ -8,9 +8,9 @@ import pytest
 from deploy.artifacts import ModelFile, choose_files
 from deploy.benchmark_tool import find_tool
 from deploy.devices import Android, Local, RaspberryPi, read_devices
-from deploy.fixed_size import with_input_shape
 from deploy.target import StableTargetError
 from octopix.errors import ConfigError
+from octopix.fixed_size import with_input_shape
 from octopix.graph import read_graph
 from octopix.runtime import open_session
 

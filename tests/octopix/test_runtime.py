@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import tf_keras
 
-from octopix import runtime
+from octopix import interpreters, runtime
 from octopix.errors import ConfigError, ImageError, ModelFileError, RuntimeMissingError
+from octopix.interpreters import Interpreter, delegation
 from octopix.runtime import RUNTIMES, Session, load_runtime, open_session
 
 RAMP = np.linspace(0, 1, 256, dtype=np.float32).reshape(1, 16, 16, 1)
@@ -55,11 +56,11 @@ BRANCHED = [_node("A", (0,), (1,)), _node("B", (1, 9), (2,)), _node("C", (1,), (
 def test_delegated_operators_are_counted(partitions: list[dict[str, Any]], delegated: int) -> None:
     listing = SimpleNamespace(_get_ops_details=lambda: [*BRANCHED, *partitions])
 
-    assert runtime._delegation(listing) == (4, delegated)
+    assert delegation(listing) == (4, delegated)
 
 
 def test_a_runtime_that_does_not_list_its_plan_leaves_the_fact_unknown() -> None:
-    assert runtime._delegation(SimpleNamespace()) == (None, None)
+    assert delegation(SimpleNamespace()) == (None, None)
 
 
 def test_opening_a_model_prints_nothing(models: Mapping[str, Path]) -> None:
@@ -72,7 +73,7 @@ def test_opening_a_model_prints_nothing(models: Mapping[str, Path]) -> None:
 
 
 def test_other_lines_on_stderr_are_passed_on(capfd: pytest.CaptureFixture[str]) -> None:
-    with runtime._quiet_creation():
+    with interpreters._quiet_creation():
         os.write(2, b"before\nINFO: Created TensorFlow Lite XNNPACK delegate for CPU.\nERROR: real trouble")
     os.write(2, b"\nafter\n")
 
@@ -115,8 +116,10 @@ def test_a_network_too_large_for_one_pixel_is_opened(to_tflite: Callable[..., by
 
 def test_allocation_happens_only_when_the_shape_changes(models: Mapping[str, Path]) -> None:
     session = open_session(models["nearest"])
-    counted = Counting(session._interpreter)
-    session._interpreter = counted
+    engine = session._engine
+    assert isinstance(engine, Interpreter)
+    counted = Counting(engine._interpreter)
+    engine._interpreter = counted
 
     for size in (16, 16, 8, 8, 16):
         session.invoke(np.zeros((1, size, size, 1), np.float32))
@@ -204,8 +207,8 @@ def test_a_number_of_threads_no_cpu_has(models: Mapping[str, Path], threads: int
 def test_unknown_names_are_told_the_known_ones(models: Mapping[str, Path]) -> None:
     with pytest.raises(ConfigError, match="ai-edge-litert, tflite-runtime"):
         open_session(models["nearest"], runtime="tensorrt")
-    with pytest.raises(ConfigError, match="cpu, cpu-builtin"):
-        open_session(models["nearest"], delegate="gpu")
+    with pytest.raises(ConfigError, match="cpu, cpu-builtin, cpu-fp16, gpu, gpu-fp16, library:PATH"):
+        open_session(models["nearest"], delegate="tpu")
 
 
 @pytest.fixture
