@@ -18,18 +18,19 @@ def reader_left() -> int:
     return 128 + signal.SIGPIPE
 
 
-def exit_code_of(run: Callable[[], None], *, stopped: str) -> int:
+def exit_code_of(run: Callable[[], int | None], *, stopped: str) -> int:
     """Run a command; an error of the user's, or Ctrl-C, becomes one line on stderr and an exit code.
 
     Args:
-        run: the command.
+        run: the command; may return an exit code of its own.
         stopped: what to say after Ctrl-C: what became of the work.
 
     Returns:
-        0 done, 2 an error the user can mend, 130 stopped by Ctrl-C, 141 where the reader of stdout left early.
+        0 or the command's own code, 2 an error the user can mend, 130 stopped by Ctrl-C, 141 where the reader of
+        stdout left early.
     """
     try:
-        run()
+        code = run()
         sys.stdout.flush()
     except OctopixError as error:
         sys.stderr.write(f"error: {error}\n")
@@ -39,4 +40,4 @@ def exit_code_of(run: Callable[[], None], *, stopped: str) -> int:
         return 128 + signal.SIGINT
     except BrokenPipeError:
         return reader_left()
-    return 0
+    return code or 0

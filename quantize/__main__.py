@@ -1,6 +1,7 @@
 """``python -m quantize``: float models in, checked int8 ``.tflite`` files with cards out.
 
 python -m quantize --model espcn_x4 --scheme all [--data DIR] [--out artifacts] [--quick] [--json]
+python -m quantize --model espcn_x4 --budget 0.05
 python -m quantize conversion-speed [--model espcn_x4] [--data DIR] [--out RESULT.json]
 """
 
@@ -21,17 +22,21 @@ from train.quiet import native_noise_dropped
 
 if TYPE_CHECKING:
     from octopix.results import Result
+    from quantize.budget import Rung
     from quantize.pipeline import Artifact
     from quantize.workbench import Watch
     from train.data.sources import DataHome
 
+
+MISSED = 3
+"""Exit code: no scheme is within the budget; the best one is written all the same."""
 
 ALL = "all"
 """In place of a model's name: every model whose weights are there."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; returns the exit code (2 for an error of the user's, 130 for Ctrl-C)."""
+    """Run the command line; returns the exit code: 2 an error of the user's, 3 a missed budget, 130 Ctrl-C."""
     given = sys.argv[1:] if arguments is None else arguments
     options = _parser().parse_args(given if given[:1] in (["conversion-speed"], ["inception"]) else ["models", *given])
     return exit_code_of(lambda: options.run(options), stopped="stopped: files already written are whole")
@@ -57,6 +62,9 @@ def _parser() -> argparse.ArgumentParser:
     models.add_argument(
         "--out", type=Path, default=Path("artifacts"), help="folder of artifacts (default: %(default)s)"
     )
+    models.add_argument(
+        "--budget", type=float, metavar="DB", help="in place of --scheme: the cheapest int8 that loses at most DB dB"
+    )
     models.add_argument("--weights", type=Path, help="float weights (default: those of the zoo), e.g. imported ones")
     models.add_argument("--quick", action="store_true", help="short training, few images: not for figures")
     models.add_argument("--json", action="store_true", help="JSON on stdout, and nothing else there")
@@ -75,18 +83,59 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _models(options: argparse.Namespace) -> None:
+def _models(options: argparse.Namespace) -> int | None:
     schemes = parse_schemes(options.scheme)
     home = _place(options)
     models, untrained = _chosen(options)
+    if options.budget is not None:
+        return _within_budget(models, home, options)
     made = [artifact for model in models for artifact in _quantize(model, schemes, home, options)]
     if options.json:
         print(dump_json(_payload(made)), end="")
-        return
+        return None
     if options.quick:
         print("warning: made with --quick, short training and few validation images: not for figures")
     for model in untrained:
         print(f"{model}: not trained yet: make train MODEL={model}")
+    return None
+
+
+def _within_budget(models: tuple[str, ...], home: "DataHome", options: argparse.Namespace) -> int:
+    """Climb for each model; `MISSED` where one has no scheme within the budget."""
+    if options.scheme != "all":
+        raise ConfigError(expected="--scheme or --budget", got="both", do="leave one of them out")
+    found = [_climb(model, home, options) for model in models]
+    if options.json:
+        print(dump_json(_payload([artifact for artifact, _ in found])), end="")
+    return 0 if all(within for _, within in found) else MISSED
+
+
+def _climb(model: str, home: "DataHome", options: argparse.Namespace) -> "tuple[Artifact, bool]":
+    """Rungs as they are reached, then what ships."""
+    with native_noise_dropped() as screen:
+        from quantize.budget import best, climb
+        from quantize.pipeline import open_bench, written
+        from quantize.workbench import load_subject
+
+        with _progress(screen) as watch:
+            subject = load_subject(model, options.weights)
+            bench, folder = open_bench(subject, home, options.out, quick=options.quick, watch=watch)
+            rungs = []
+            for rung in climb(bench, options.budget):
+                rungs.append(rung)
+                if not options.json:
+                    print(_rung_line(model, rung), flush=True)
+            chosen = best(rungs)
+            artifact = written(chosen.measured, folder)
+    if not options.json:
+        verdict = "within" if chosen.within else "no scheme is within"
+        print(f"{verdict} {options.budget:g} dB: {artifact.path}")
+    return artifact, chosen.within
+
+
+def _rung_line(model: str, rung: "Rung") -> str:
+    found = rung.measured
+    return f"{model:<18} {found.card.scheme:<31} drop {found.drop:7.3f} dB {found.seconds:8.1f} s"
 
 
 def _chosen(options: argparse.Namespace) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -58,16 +58,26 @@ def quantize(
         OctopixError: unknown names, unusable images or weights, a conversion that fails its check, no place to write.
     """
     chosen = [parse_scheme(scheme) if isinstance(scheme, str) else scheme for scheme in schemes]
-    bench = Workbench(load_subject(subject) if isinstance(subject, str) else subject, home, quick)
+    found = load_subject(subject) if isinstance(subject, str) else subject
+    bench, folder = open_bench(found, home, out, quick=quick, watch=watch)
+    if any(scheme.kind == "int8-qat" for scheme in chosen):
+        _ = bench.patches
+    return tuple(
+        written(measured(bench, scheme), folder) for scheme in dict.fromkeys((parse_scheme(BASELINE), *chosen))
+    )
+
+
+def open_bench(
+    subject: Subject, home: DataHome, out: Path, *, quick: bool, watch: Watch | None
+) -> tuple[Workbench, Path]:
+    """The bench, and the folder its artifacts go to.
+
+    Meets now what would otherwise end minutes of work: a folder that cannot be written, images that cannot serve.
+    """
+    bench = Workbench(subject, home, quick)
     if watch is not None:
         bench.watch = watch
-    folder = out / bench.subject.spec.name
-    _prepare(bench, chosen, folder)
-    return tuple(_make(bench, scheme, folder) for scheme in dict.fromkeys((parse_scheme(BASELINE), *chosen)))
-
-
-def _prepare(bench: Workbench, schemes: Iterable[Scheme], folder: Path) -> None:
-    """Meet now what would otherwise end minutes of work: a folder that cannot be written, images that cannot serve."""
+    folder = out / subject.spec.name
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -75,12 +85,28 @@ def _prepare(bench: Workbench, schemes: Iterable[Scheme], folder: Path) -> None:
     if not os.access(folder, os.W_OK):
         raise _unwritable(folder, "permission denied")
     _ = bench.validation_images
-    if any(scheme.kind == "int8-qat" for scheme in schemes):
-        _ = bench.patches
+    return bench, folder
 
 
-def _make(bench: Workbench, scheme: Scheme, folder: Path) -> Artifact:
-    """One scheme, from float model to file."""
+@dataclass(frozen=True)
+class Measured:
+    """A checked model on its way to a file."""
+
+    content: bytes
+    """``.tflite`` with its card."""
+    card: ModelCard
+    seconds: float
+    """From float model to card."""
+
+    @property
+    def drop(self) -> float:
+        """dB lost on the validation list."""
+        assert self.card.validation is not None  # `measured` validates all
+        return self.card.validation.drop
+
+
+def measured(bench: Workbench, scheme: Scheme) -> Measured:
+    """One scheme, from float model to checked and validated bytes."""
     began = time.perf_counter()
     bench.watch(scheme.name, 0, 0)
     made = METHODS[scheme.kind](bench, scheme)
@@ -88,10 +114,14 @@ def _make(bench: Workbench, scheme: Scheme, folder: Path) -> Artifact:
     quality = bench.quality(made.model, scheme, watch=bench.watch)
     card = bench.card(scheme, training=made.training)
     card = dataclasses.replace(card, validation=quality, corrections=made.corrections)
-    content = embed_card(made.model, card)
-    path = folder / f"{scheme.name}.tflite"
-    write_bytes(path, content)
-    return Artifact(path, card, len(content) / 1024, time.perf_counter() - began)
+    return Measured(embed_card(made.model, card), card, time.perf_counter() - began)
+
+
+def written(found: Measured, folder: Path) -> Artifact:
+    """Put a model in its place."""
+    path = folder / f"{found.card.scheme}.tflite"
+    write_bytes(path, found.content)
+    return Artifact(path, found.card, len(found.content) / 1024, found.seconds)
 
 
 def _unwritable(folder: Path, got: str) -> OctopixError:

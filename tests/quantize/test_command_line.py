@@ -49,6 +49,20 @@ def test_the_table_names_each_scheme_and_the_folder(tmp_path: Path) -> None:
     assert "warning: made with --quick" in done.stdout
 
 
+def test_a_budget_stops_at_the_first_rung_within_it(tmp_path: Path) -> None:
+    done = _run("-m", "quantize", "--model", "espcn_x2", "--budget", 20, "--out", tmp_path, "--quick")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line.split()[1] for line in done.stdout.splitlines()[:-1]] == ["int8-ptq-minmax"]
+    assert done.stdout.splitlines()[-1] == f"within 20 dB: {tmp_path / 'espcn_x2' / 'int8-ptq-minmax.tflite'}"
+    assert [each.name for each in (tmp_path / "espcn_x2").iterdir()] == ["int8-ptq-minmax.tflite"]
+
+
+def test_a_budget_takes_no_scheme_beside_it(tmp_path: Path) -> None:
+    done = _run(*WITHOUT_TENSORFLOW, "--scheme", "float32", "--budget", 1, "--out", tmp_path)
+    assert done.returncode == 2
+    assert "--scheme or --budget" in done.stderr
+
+
 def test_help_needs_no_tensorflow() -> None:
     done = _run(*WITHOUT_TENSORFLOW, "--help")
     assert done.returncode == 0

@@ -32,8 +32,8 @@ def test_the_grammar_names_every_correction_in_its_order() -> None:
 
 def test_judges_do_not_teach(corrector: Any) -> None:
     bench = corrector("espcn")
-    assert (len(bench.judges), len(bench.teachers)) == (2, 6)
-    assert not any(np.array_equal(one, other) for one in bench.judges for other in bench.teachers)
+    assert (len(bench.judge.judges), len(bench.teachers)) == (2, 6)
+    assert not any(np.array_equal(one, other) for one in bench.judge.judges for other in bench.teachers)
 
 
 @pytest.mark.parametrize("name", ["anchored", "espcn", "residual", "separable", "hourglass", "shared_output"])
@@ -41,7 +41,7 @@ def test_corrected_models_are_whole_and_never_worse(corrector: Any, name: str) -
     bench = corrector(name)
     done = correct(bench, NAMES)
     check(done.candidate.int8, "int8-ptq")
-    assert bench.error(done.candidate) == min(error for _, error in done.errors)
+    assert bench.judge.error(done.candidate.int8) == min(error for _, error in done.errors)
     # The random separable network gives all but black: there is nothing to win.
     assert bool(done.kept) == (name != "separable")
 

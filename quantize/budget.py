@@ -1,0 +1,69 @@
+"""The cheapest scheme whose drop stays within a budget: a ladder from seconds to minutes of work.
+
+Each rung is one int8 model, measured on the validation list; the first that meets the budget ships, else the best.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from octopix.errors import ConfigError
+from quantize.calibrators import CALIBRATORS
+from quantize.corrections import Judge
+from quantize.pipeline import Measured, measured
+from quantize.ranges import to_int8
+from quantize.schemes import CORRECTIONS, PTQ, Scheme, parse_scheme
+from quantize.workbench import Workbench
+
+FIRST = PTQ + "minmax"
+LAST = "int8-qat"
+
+
+@dataclass(frozen=True)
+class Rung:
+    """One attempt."""
+
+    measured: Measured
+    within: bool
+    """Whether its drop is at most the budget."""
+
+
+def climb(bench: Workbench, budget: float) -> Iterator[Rung]:
+    """Rung after rung up to the first within the budget, or to the last there is.
+
+    Args:
+        bench: the model.
+        budget: largest drop in dB, ≥ 0.
+
+    Raises:
+        ConfigError: a budget that is none.
+    """
+    if not 0 <= budget < float("inf"):
+        raise ConfigError(expected="a drop in dB, 0 or more", got=str(budget), do="for example BUDGET=0.05")
+    for scheme in _ladder(bench):
+        found = measured(bench, scheme)
+        rung = Rung(found, found.drop <= budget)
+        yield rung
+        if rung.within:
+            return
+
+
+def best(rungs: list[Rung]) -> Rung:
+    """The rung that ships: the last if it is within the budget, else the one with the least drop."""
+    return rungs[-1] if rungs[-1].within else min(rungs, key=lambda rung: rung.measured.drop)
+
+
+def _ladder(bench: Workbench) -> Iterator[Scheme]:
+    """Schemes from the cheapest to the dearest, each found out only when its turn comes."""
+    yield parse_scheme(FIRST)
+    calibrated = PTQ + _best_calibrator(bench)
+    if calibrated != FIRST:
+        yield parse_scheme(calibrated)
+    yield parse_scheme("+".join((calibrated, *CORRECTIONS)))
+    yield parse_scheme(LAST)
+
+
+def _best_calibrator(bench: Workbench) -> str:
+    """Least error on the calibration crops that are held back."""
+    judge = Judge(bench.float_model, bench.calibration.crops)
+    errors = {name: judge.error(to_int8(bench.float_model, bench.ranges(name))) for name in CALIBRATORS}
+    return min(errors, key=lambda name: errors[name])

@@ -1,0 +1,59 @@
+"""The ladder: from cheap to dear, no further than needed."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from octopix.errors import ConfigError
+from quantize import budget
+from quantize.schemes import CORRECTIONS
+
+
+@dataclass(frozen=True)
+class Found:
+    """Stands for `quantize.pipeline.Measured`."""
+
+    scheme: str
+    drop: float
+
+
+@pytest.fixture
+def ladder(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
+    """Drops by scheme; measuring and choosing calibrators are replaced, the climb is the real one."""
+    drops = {
+        "int8-ptq-minmax": 0.4,
+        "int8-ptq-entropy": 0.3,
+        "int8-ptq-entropy+" + "+".join(CORRECTIONS): 0.05,
+        "int8-qat": 0.08,
+    }
+    monkeypatch.setattr(budget, "measured", lambda bench, scheme: Found(scheme.name, drops[scheme.name]))
+    monkeypatch.setattr(budget, "_best_calibrator", lambda bench: "entropy")
+    return drops
+
+
+def climbed(limit: float) -> list[Any]:
+    return list(budget.climb(None, limit))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("limit", "rungs"), [(1.0, 1), (0.4, 1), (0.35, 2), (0.05, 3), (0.01, 4)])
+def test_it_stops_at_the_first_rung_within(ladder: dict[str, float], limit: float, rungs: int) -> None:
+    found = climbed(limit)
+    assert [rung.measured.scheme for rung in found] == list(ladder)[:rungs]
+    assert [rung.within for rung in found[:-1]] == [False] * (rungs - 1)
+
+
+def test_the_rung_within_the_budget_ships(ladder: dict[str, float]) -> None:
+    assert budget.best(climbed(0.35)).measured.scheme == "int8-ptq-entropy"
+
+
+def test_the_least_drop_ships_where_none_is_within(ladder: dict[str, float]) -> None:
+    chosen = budget.best(climbed(0.01))
+    assert (chosen.measured.drop, chosen.within) == (0.05, False)
+
+
+@pytest.mark.parametrize("limit", [-0.1, math.nan, math.inf])
+def test_a_budget_is_a_number_of_decibels(ladder: dict[str, float], limit: float) -> None:
+    with pytest.raises(ConfigError, match="BUDGET"):
+        climbed(limit)
