@@ -4,6 +4,7 @@
 
 MODEL  = espcn_x4
 SCHEME = all
+BUDGET =
 DATA   =
 PAIRS  =
 OUT    = .
@@ -23,17 +24,18 @@ on_device = [ "$$SCHEME" != all ] || SCHEME=; code=0; \
 	    $${SCHEME:+--schemes "$$SCHEME"} $${DATA:+--data "$$DATA"} $(ARGS) || code=$$?; \
 	[ $$code = 0 ] || [ "$$TARGET" = all ] || exit $$code; \
 	$(RUN) benchmarks devices "$$OUT/reports/$$MODEL-on-devices" && exit $$code
+within = $(if $(BUDGET),--budget "$$BUDGET",--scheme "$$SCHEME")
 quick = $(if $(filter-out 0 no false,$(QUICK)),--quick)
 
 # Recipes read the values from their environment, so spaces and quotes in them reach the programs as they are.
-export MODEL SCHEME DATA PAIRS OUT TARGET HOST SERIAL TESTS
+export MODEL SCHEME BUDGET DATA PAIRS OUT TARGET HOST SERIAL TESTS
 
 .DEFAULT_GOAL := help
 .PHONY: help setup check test test-slow test-devices train quantize deploy bench bench-pi bench-android report clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
-	@echo '  values: MODEL=$(MODEL) SCHEME=$(SCHEME) DATA=folder PAIRS=folder OUT=folder QUICK=1 TARGET=$(TARGET) HOST=[user@]host'
+	@echo '  values: MODEL=$(MODEL) SCHEME=$(SCHEME) BUDGET=dB DATA=folder PAIRS=folder OUT=folder QUICK=1 TARGET=$(TARGET) HOST=[user@]host'
 	@echo '          SERIAL=number TESTS=$(TESTS) ARGS="further words for deploy or train"'
 
 setup: $(READY) ## the environment in .venv; every target below makes it when it is missing
@@ -58,9 +60,10 @@ train: $(READY) ## train MODEL, or go on where a stopped run was
 	@$(RUN) train --model "$$MODEL" --run "$$OUT/runs/$$MODEL" $${DATA:+--data "$$DATA"} \
 	    $${PAIRS:+--pairs "$$PAIRS"} $(ARGS)
 
-quantize: $(READY) ## MODEL to int8 by SCHEME: the .tflite files, then the table and the report
-	@$(RUN) quantize --model "$$MODEL" --scheme "$$SCHEME" --out "$$OUT/artifacts" $${DATA:+--data "$$DATA"} $(quick)
-	@$(MAKE) --no-print-directory report
+quantize: $(READY) ## MODEL to int8 by SCHEME, or within BUDGET dB: the .tflite files, then the table and the report
+	@code=0; $(RUN) quantize --model "$$MODEL" $(within) --out "$$OUT/artifacts" $${DATA:+--data "$$DATA"} $(quick) || code=$$?; \
+	[ $$code = 0 ] || [ $$code = 3 ] || exit $$code; \
+	$(MAKE) --no-print-directory report && exit $$code
 
 report: $(READY) ## measure what quantize wrote for MODEL once more: the table and the report
 	@$(RUN) benchmarks table --model "$$MODEL" --artifacts "$$OUT/artifacts" --reports "$$OUT/reports" \

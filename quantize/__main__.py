@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TextIO
 from octopix.errors import ConfigError
 from octopix.exits import exit_code_of
 from octopix.files import dump_json
-from quantize.schemes import Scheme, known_schemes, parse_schemes
+from quantize.schemes import Scheme, known_schemes, parse_scheme, parse_schemes
 from train.quiet import native_noise_dropped
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ def _climb(model: str, home: "DataHome", options: argparse.Namespace) -> "tuple[
     """Rungs as they are reached, then what ships."""
     with native_noise_dropped() as screen:
         from quantize.budget import best, climb
-        from quantize.pipeline import open_bench, written
+        from quantize.pipeline import BASELINE, measured, open_bench, written
         from quantize.workbench import load_subject
 
         with _progress(screen) as watch:
@@ -126,6 +126,7 @@ def _climb(model: str, home: "DataHome", options: argparse.Namespace) -> "tuple[
                 if not options.json:
                     print(_rung_line(model, rung), flush=True)
             chosen = best(rungs)
+            written(measured(bench, parse_scheme(BASELINE)), folder)  # what drops are measured against
             artifact = written(chosen.measured, folder)
     if not options.json:
         verdict = "within" if chosen.within else "no scheme is within"
@@ -217,16 +218,17 @@ def _table(made: "tuple[Artifact, ...]") -> str:
     first = made[0].card.validation
     assert first is not None  # the pipeline validates all it writes
     title = f"{made[0].card.model}: validation on {first.images} images of {first.image_set}, protocol {first.protocol}"
-    lines = [title, f"{'scheme':<20}{'PSNR dB':>9}{'drop dB':>9}{'fidelity dB':>13}{'KiB':>10}{'seconds':>9}"]
-    return "\n".join([*lines, *(_line(artifact) for artifact in made), str(made[0].path.parent)]) + "\n"
+    width = max(len(artifact.card.scheme) for artifact in made) + 1
+    lines = [title, f"{'scheme':<{width}}{'PSNR dB':>9}{'drop dB':>9}{'fidelity dB':>13}{'KiB':>10}{'seconds':>9}"]
+    return "\n".join([*lines, *(_line(artifact, width) for artifact in made), str(made[0].path.parent)]) + "\n"
 
 
-def _line(artifact: "Artifact") -> str:
+def _line(artifact: "Artifact", width: int) -> str:
     quality = artifact.card.validation
     assert quality is not None
     fidelity = "identical" if quality.fidelity is None else f"{quality.fidelity:.2f}"
     return (
-        f"{artifact.card.scheme:<20}{quality.psnr:>9.3f}{quality.drop:>9.3f}{fidelity:>13}"
+        f"{artifact.card.scheme:<{width}}{quality.psnr:>9.3f}{quality.drop:>9.3f}{fidelity:>13}"
         f"{artifact.kib:>10.1f}{artifact.seconds:>9.1f}"
     )
 
