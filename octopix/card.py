@@ -61,6 +61,16 @@ class Quality:
 
 
 @dataclass(frozen=True)
+class Fidelity:
+    """How close a quantized model's output is to the float model's, where no ground truth was given."""
+
+    image_set: str
+    images: int
+    fidelity: float | None
+    """PSNR of one against the other in dB, over all channels of whole 8-bit outputs; None where they are identical."""
+
+
+@dataclass(frozen=True)
 class ModelCard:
     """What a ``.tflite`` needs to be used.
 
@@ -84,6 +94,8 @@ class ModelCard:
     corrections: tuple[str, ...] = ()
     calibration: Calibration | None = None
     validation: Quality | None = None
+    faithful: Fidelity | None = None
+    """In place of ``validation``, for a model of a user's without ground truth."""
     weights_sha256: str | None = None
     training: str | None = None
     """Recipe and initialisation the float weights come from, in one line."""

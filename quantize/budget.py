@@ -59,7 +59,8 @@ def _ladder(bench: Workbench) -> Iterator[Scheme]:
     if calibrated != FIRST:
         yield parse_scheme(calibrated)
     yield parse_scheme("+".join((calibrated, *CORRECTIONS)))
-    yield parse_scheme(LAST)
+    if parse_scheme(LAST).kind in bench.subject.kinds:
+        yield parse_scheme(LAST)
 
 
 def _best_calibrator(bench: Workbench) -> str:

@@ -68,19 +68,34 @@ def calibration_set(
     if not refs:
         raise DataError(expected=f"calibration images in {images.title}", got="none", do="correct DATA=")
     seen = [given for given, _ in load_pairs(spec, dataclasses.replace(images, refs=tuple(refs)))]
-    side = _side(seen, receptive_field, spec.multiple_of)
+    return cut_from(
+        seen, images.title, images.name, multiple_of=spec.multiple_of, count=count, receptive_field=receptive_field
+    )
+
+
+def cut_from(
+    seen: Sequence[Array],
+    title: str,
+    source: str,
+    *,
+    multiple_of: int,
+    count: int = CROPS,
+    receptive_field: int = SIDE,
+) -> CalibrationSet:
+    """`calibration_set` of network inputs in memory, uint8 (H, W, C), at least one."""
+    side = _side(seen, receptive_field, multiple_of)
     count = max(min(count, FEWEST), count * SIDE**2 // side**2)
-    each = math.ceil(count / len(refs))
+    each = math.ceil(count / len(seen))
     fresh = [crop for picture in _spread(seen, count) for crop in _cut(picture, side, each)]
     detailed = [crop for crop in fresh if crop.min() < crop.max()]
     if not detailed:
         raise DataError(
-            expected=f"photographs with detail in {images.title}",
+            expected=f"photographs with detail in {title}",
             got=f"{len(fresh)} crops of one flat colour each",
             do="calibrate on images like those the model will meet",
         )
     turned = (_turn(crop, turn) for turn in range(TURNS) for crop in detailed)
-    return CalibrationSet(tuple(np.ascontiguousarray(crop)[None] for crop in islice(turned, count)), images.name)
+    return CalibrationSet(tuple(np.ascontiguousarray(crop)[None] for crop in islice(turned, count)), source)
 
 
 def _side(seen: Sequence[Array], receptive_field: int, multiple: int) -> int:

@@ -79,6 +79,7 @@ def check_int16x8(graph: Graph) -> None:
 
 def check_int8(graph: Graph) -> None:
     """No float anywhere, 8-bit images at both ends, weights per output channel, biases on their accumulator's scale."""
+    _check_kernels(graph)
     for operator in graph.operators:
         _check_types(graph, operator, INTEGERS)
     for tensor in graph.tensors:
@@ -99,6 +100,23 @@ CHECKS: Mapping[Kind, Callable[[Graph], None]] = {
     "int8-ptq": check_int8,
     "int8-qat": check_int8,
 }
+
+
+def _check_kernels(graph: Graph) -> None:
+    """Name all operators that the quantizer left in float, since it has no integer form of them."""
+
+    def is_float(index: int) -> bool:
+        return index >= 0 and graph.tensors[index].dtype in FLOATS
+
+    moved = {"QUANTIZE", "DEQUANTIZE"}
+    left = [each for each in graph.operators if each.name not in moved and any(map(is_float, each.outputs))]
+    if left:
+        raise ModelFileError(
+            expected="operators with int8 kernels",
+            got=", ".join(dict.fromkeys(map(_called, left))) + " in float",
+            do="replace them in the network by others, such as convolutions, RELU, ADD and DEPTH_TO_SPACE; "
+            "nothing was written",
+        )
 
 
 def _check_types(graph: Graph, operator: Operator, allowed: frozenset[str]) -> None:

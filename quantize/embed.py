@@ -77,6 +77,15 @@ def rewritten(model: bytes, edit: Callable[[Any], None]) -> bytes:
     return _pack(unpacked, _Builder(len(model)))
 
 
+def without_card(model: bytes) -> bytes:
+    """The model alone; a model without a card as it is.
+
+    Raises:
+        ModelFileError: as `embed_card`.
+    """
+    return model if METADATA_NAME not in read_graph(model).metadata else rewritten(model, _drop_card)
+
+
 class _Builder(flatbuffers.Builder):
     """A flatbuffer builder that aligns vectors of bytes, which TensorFlow's generated code leaves unaligned."""
 

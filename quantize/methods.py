@@ -1,10 +1,13 @@
 """Who makes a model of which kind: an explicit registry. A kind is one function and one line here."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import tf_keras
 
+from octopix.card import Fidelity, Quality
+from octopix.errors import ConfigError
 from octopix.graph import read_graph
 from quantize import export
 from quantize.calibrators import Range
@@ -46,15 +49,18 @@ def int8_qat(bench: Workbench, scheme: Scheme) -> Made:
     """From the corrected model on, training on the training list; the best on the validation list ships."""
     from quantize.qat import QatSettings, train_aware  # tfmot, which takes a second to import
 
+    model = bench.subject.model
+    if model is None:
+        raise ConfigError(expected="a Keras 2 model for int8-qat", got="none", do="leave int8-qat out")
     steps = QUICK_QAT_STEPS if bench.quick else QAT_STEPS
     settings = QatSettings(steps=steps, judge_every=steps // QAT_JUDGEMENTS, seed=QAT_SEED)
-    start, ranges, kept = _qat_start(bench, scheme)
+    start, ranges, kept = _qat_start(bench, model, scheme)
     result = train_aware(
         start,
         ranges,
-        teacher=bench.subject.model,
+        teacher=model,
         draw=lambda step: bench.patches.draw(step)[0],
-        judge=lambda model: bench.quality(model, scheme).psnr,
+        judge=lambda int8: _score(bench.quality(int8, scheme)),
         settings=settings,
         watch=lambda step: bench.watch(scheme.name, step, steps),
     )
@@ -62,15 +68,24 @@ def int8_qat(bench: Workbench, scheme: Scheme) -> Made:
     return Made(result.model, f"QAT {steps} steps, {best}, seed {settings.seed}", kept)
 
 
-def _qat_start(bench: Workbench, scheme: Scheme) -> tuple[tf_keras.Model, dict[int, Range], tuple[str, ...]]:
+def _score(found: Quality | Fidelity) -> float:
+    """What the best checkpoint has most of: PSNR, or fidelity where there is no ground truth."""
+    if isinstance(found, Quality):
+        return found.psnr
+    return math.inf if found.fidelity is None else found.fidelity
+
+
+def _qat_start(
+    bench: Workbench, model: tf_keras.Model, scheme: Scheme
+) -> tuple[tf_keras.Model, dict[int, Range], tuple[str, ...]]:
     """The Keras model with the corrected constants, ranges by tensor number of its export, and what was corrected.
 
     Activations keep their order from one export to the next, but not always their numbers.
     """
     corrected = bench.corrected(scheme)
-    start = transferred(bench.subject.model, corrected.start.float_model, corrected.candidate.all_constants)
+    start = transferred(model, corrected.start.float_model, corrected.candidate.all_constants)
     if start is None:
-        return bench.subject.model, bench.ranges(str(scheme.calibrator)), ()
+        return model, bench.ranges(str(scheme.calibrator)), ()
     orders = (activations(read_graph(model)) for model in (corrected.start.float_model, export.to_float32(start)))
     ranges = corrected.candidate.ranges
     return start, {now: ranges[before] for before, now in zip(*orders, strict=True)}, corrected.kept
@@ -78,8 +93,8 @@ def _qat_start(bench: Workbench, scheme: Scheme) -> tuple[tf_keras.Model, dict[i
 
 METHODS: Mapping[Kind, Method] = {
     "float32": lambda bench, scheme: Made(bench.float_model),
-    "float16": lambda bench, scheme: Made(export.to_float16(bench.subject.model)),
-    "dynamic": lambda bench, scheme: Made(export.to_dynamic(bench.subject.model)),
+    "float16": lambda bench, scheme: Made(bench.subject.export("float16")),
+    "dynamic": lambda bench, scheme: Made(bench.subject.export("dynamic")),
     "int16x8-ptq": lambda bench, scheme: Made(to_int16x8(bench.float_model, bench.ranges(str(scheme.calibrator)))),
     "int8-ptq": int8_ptq,
     "int8-qat": int8_qat,

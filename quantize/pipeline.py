@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from octopix.card import ModelCard
-from octopix.errors import OctopixError
+from octopix.card import Fidelity, ModelCard, Quality
+from octopix.errors import ConfigError, OctopixError
 from octopix.files import write_bytes
 from quantize.checks import check
 from quantize.embed import embed_card
@@ -84,7 +84,8 @@ def open_bench(
         raise _unwritable(folder, error.strerror or str(error)) from error
     if not os.access(folder, os.W_OK):
         raise _unwritable(folder, "permission denied")
-    _ = bench.validation_images
+    if subject.own is None:
+        _ = bench.validation_images
     return bench, folder
 
 
@@ -101,7 +102,8 @@ class Measured:
     @property
     def drop(self) -> float:
         """dB lost on the validation list."""
-        assert self.card.validation is not None  # `measured` validates all
+        if self.card.validation is None:
+            raise ConfigError(expected="ground truth to measure a drop on", got="none", do="give REFERENCE=")
         return self.card.validation.drop
 
 
@@ -113,7 +115,12 @@ def measured(bench: Workbench, scheme: Scheme) -> Measured:
     check(made.model, scheme.kind)
     quality = bench.quality(made.model, scheme, watch=bench.watch)
     card = bench.card(scheme, training=made.training)
-    card = dataclasses.replace(card, validation=quality, corrections=made.corrections)
+    card = dataclasses.replace(
+        card,
+        corrections=made.corrections,
+        validation=quality if isinstance(quality, Quality) else None,
+        faithful=quality if isinstance(quality, Fidelity) else None,
+    )
     return Measured(embed_card(made.model, card), card, time.perf_counter() - began)
 
 

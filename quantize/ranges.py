@@ -5,13 +5,14 @@ data; tensors that only move values share the range of what they move; all other
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from octopix.errors import DataError, ModelFileError
-from octopix.graph import Graph, Operator, read_graph
+from octopix.graph import Graph, Operator, constant, read_graph
 from quantize.calibrators import Calibrator, Range
 from quantize.checks import NO_INT16_KERNEL
 from quantize.embed import with_ranges
@@ -77,7 +78,7 @@ def calibrate(statistics: Mapping[int, TensorStatistics], calibrator: Calibrator
 
 def calibrated_tensors(graph: Graph) -> tuple[int, ...]:
     """Activations whose range must be measured: not exact, and not merely moved."""
-    exact = exact_tensors(graph)
+    exact = exact_tensors(graph) | scaled_image(graph).keys()
     return tuple(index for index in activations(graph) if index not in exact and _source(graph, index) == index)
 
 
@@ -97,13 +98,55 @@ def exact_tensors(graph: Graph) -> frozenset[int]:
     return frozenset(exact)
 
 
+@dataclass(frozen=True)
+class Affine:
+    """factor · x + offset."""
+
+    factor: float = 1.0
+    offset: float = 0.0
+
+    def __call__(self, value: float) -> float:
+        """The result for one value."""
+        return self.factor * value + self.offset
+
+    def then(self, other: "Affine") -> "Affine":
+        """First this one, then another."""
+        return Affine(self.factor * other.factor, other(self.offset))
+
+
+def affine_of(graph: Graph, operator: Operator) -> Affine | None:
+    """What an operator does that combines its first input with one number; None for all others."""
+    if operator.name not in {"ADD", "SUB", "MUL", "DIV"} or operator.options.get("activation", "NONE") != "NONE":
+        return None
+    number = graph.tensors[operator.inputs[1]]
+    if not number.is_constant or number.dtype != "float32" or np.prod(number.shape) != 1:
+        return None
+    value = float(constant(number).reshape(()))
+    if operator.name in {"ADD", "SUB"}:
+        return Affine(offset=value if operator.name == "ADD" else -value)
+    return Affine(factor=value if operator.name == "MUL" else 1 / value) if value else None
+
+
+def scaled_image(graph: Graph) -> dict[int, Range]:
+    """Tensors that are the image in another unit, such as [0, 255], right behind the input: exact like the image."""
+    found: dict[int, Range] = {graph.inputs[0]: IMAGE_RANGE}
+    for operator in graph.operators:
+        step = affine_of(graph, operator) if operator.inputs and operator.inputs[0] in found else None
+        if step is not None and operator.outputs[0] not in graph.outputs:
+            lo, hi = sorted(step(end) for end in found[operator.inputs[0]])
+            if lo <= 0 <= hi:
+                found[operator.outputs[0]] = (lo, hi)
+    del found[graph.inputs[0]]
+    return found
+
+
 def complete(graph: Graph, calibrated: Mapping[int, Range]) -> dict[int, Range]:
     """Add exact and moved ranges to calibrated ones.
 
     Raises:
         ModelFileError: an activation is left without a range; the stock quantizer would leave it float, in silence.
     """
-    ranges = dict.fromkeys(exact_tensors(graph), IMAGE_RANGE)
+    ranges = {**dict.fromkeys(exact_tensors(graph), IMAGE_RANGE), **scaled_image(graph)}
     for index in activations(graph):
         source = _source(graph, index)
         if index in ranges:

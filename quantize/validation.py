@@ -82,18 +82,24 @@ def validation_on(images: ImageSet, spec: ModelSpec, float_model: bytes) -> Vali
         DataError: no picture counts.
     """
     protocol = PROTOCOLS[find_degradation(spec.degradation).protocol]
-    pairs = load_pictures(spec, images)
+    return validation_of(images.name, load_pictures(spec, images), spec.scale, protocol, float_model)
+
+
+def validation_of(
+    name: str, pairs: Sequence[tuple[Array, Array]], scale: int, protocol: Protocol, float_model: bytes
+) -> Validation:
+    """`validation_on` of pictures in memory, (picture to restore, ground truth), in the network's channels."""
     outputs = run(float_model, pairs, protocol)
     counted = [
         (pair, output)
         for pair, output in zip(pairs, outputs, strict=True)
-        if _counts(protocol.compared(pair[1], spec.scale), output)
+        if _counts(protocol.compared(pair[1], scale), output)
     ]
     if not counted:
-        raise _no_detail(images.name)
+        raise _no_detail(name)
     return Validation(
-        image_set=images.name,
-        scale=spec.scale,
+        image_set=name,
+        scale=scale,
         protocol=protocol,
         pairs=tuple(pair for pair, _ in counted),
         float_outputs=tuple(output for _, output in counted),

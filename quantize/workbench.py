@@ -2,7 +2,7 @@
 
 import dataclasses
 import importlib.metadata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -10,19 +10,21 @@ from pathlib import Path
 import tf_keras
 
 import octopix
-from octopix.card import Calibration, ModelCard, Quality
+from octopix.card import Calibration, Fidelity, ModelCard, Quality
 from octopix.conditions import now
-from octopix.errors import DataError, ModelFileError
+from octopix.errors import ConfigError, DataError, ModelFileError
 from octopix.graph import read_graph
+from octopix.images import Array
 from octopix.margins import round_up
 from octopix.receptive import geometry
 from quantize.calibration_set import CalibrationSet, calibration_set
 from quantize.calibrators import CALIBRATORS, Range
 from quantize.corrections import Corrected, Corrector, correct
 from quantize.embed import embed_card
-from quantize.export import to_float32
+from quantize.export import to_dynamic, to_float16, to_float32
+from quantize.own_images import Faithfulness, OwnImages
 from quantize.ranges import calibrate, calibrated_tensors, complete
-from quantize.schemes import Scheme, parse_scheme
+from quantize.schemes import Kind, Scheme, parse_scheme
 from quantize.statistics import TensorStatistics, collect
 from quantize.validation import Validation, validation_on
 from train.data.patches import PatchSampler
@@ -37,18 +39,50 @@ QUICK_NOTE = "made with --quick"
 QAT_PATCH, QAT_BATCH, QAT_SEED = 48, 16, 20261121
 PACKAGES = ("tensorflow", "tf-keras", "ai-edge-litert")
 
+EXPORTS: Mapping[Kind, Callable[[tf_keras.Model], bytes]] = {
+    "float32": to_float32,
+    "float16": to_float16,
+    "dynamic": to_dynamic,
+}
+"""Float forms of a Keras model."""
+
 Watch = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done, and out of how much."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A float Keras model and where it comes from."""
+    """A float model and where it comes from."""
 
     spec: ModelSpec
-    model: tf_keras.Model
+    model: tf_keras.Model | None
+    """None where there is no Keras 2 graph of it."""
     weights_sha256: str | None = None
     training: str | None = None
+    exports: Mapping[Kind, Callable[[], bytes]] = field(default_factory=dict)
+    """Of a user's model: its float flatbuffers, made on demand, float32 at least."""
+    own: OwnImages | None = None
+    """Images that came with it; None takes those of the `DataHome`."""
+
+    @property
+    def kinds(self) -> frozenset[Kind]:
+        """Kinds of schemes that it can be made into."""
+        exported = self.exports or EXPORTS
+        return frozenset({*exported, "int8-ptq", "int16x8-ptq", *(() if self.model is None else ("int8-qat",))})
+
+    def export(self, kind: Kind) -> bytes:
+        """Its flatbuffer: float32, float16 or dynamic.
+
+        Raises:
+            ConfigError: it has no such form.
+        """
+        if self.exports:
+            if kind not in self.exports:
+                raise ConfigError(
+                    expected=f"a scheme out of {', '.join(sorted(self.kinds))}", got=kind, do="leave it out"
+                )
+            return self.exports[kind]()
+        return EXPORTS[kind](self.model)
 
 
 def load_subject(name: str, weights: Path | None = None) -> Subject:
@@ -78,7 +112,7 @@ class Workbench:
     def float_model(self) -> bytes:
         """The float32 flatbuffer."""
         self.watch("export", 0, 1)
-        return to_float32(self.subject.model)
+        return self.subject.export("float32")
 
     @cached_property
     def receptive_field(self) -> int:
@@ -103,6 +137,8 @@ class Workbench:
         Raises:
             DataError: no usable image.
         """
+        if self.subject.own is not None:
+            return self.subject.own.crops(self.subject.spec, self.receptive_field)
         images = self._images("calibrate")
         return calibration_set(images, self.subject.spec, receptive_field=self.receptive_field)
 
@@ -135,9 +171,11 @@ class Workbench:
         return {}
 
     @cached_property
-    def validation(self) -> Validation:
-        """Validation pairs and the float model's outputs."""
+    def validation(self) -> Validation | Faithfulness:
+        """Validation pictures and the float model's outputs."""
         baseline = embed_card(self.float_model, self.card(parse_scheme("float32")))
+        if self.subject.own is not None:
+            return self.subject.own.validation(self.subject.spec, baseline)
         return validation_on(self.validation_images, self.subject.spec, baseline)
 
     @cached_property
@@ -156,7 +194,7 @@ class Workbench:
         """
         self.watch("read training images", 0, 0)
         spec = self.subject.spec
-        pairs = load_pairs(spec, self._images("train"))
+        pairs = self._training_pairs()
         largest = max(min(lr.shape[:2]) for lr, _ in pairs) // spec.multiple_of * spec.multiple_of
         side = min(round_up(QAT_PATCH, spec.multiple_of), largest)
         least = min(self.receptive_field, QAT_PATCH)
@@ -169,11 +207,18 @@ class Workbench:
             )
         return PatchSampler(pairs, spec.network_scale, side, QAT_BATCH, QAT_SEED)
 
+    def _training_pairs(self) -> list[tuple[Array, Array]]:
+        """(network input, ground truth); of images of the user's the inputs alone, enlarged to fit."""
+        spec, own = self.subject.spec, self.subject.own
+        if own is None:
+            return load_pairs(spec, self._images("train"))
+        return [(each, each.repeat(spec.scale, axis=0).repeat(spec.scale, axis=1)) for each in own.calibrate]
+
     def _images(self, purpose: Purpose) -> ImageSet:
         return images_for(self.home, purpose, lists=self.subject.spec.lists)
 
-    def quality(self, model: bytes, scheme: Scheme, *, watch: Watch | None = None) -> Quality:
-        """What a model without a card reaches on the validation images."""
+    def quality(self, model: bytes, scheme: Scheme, *, watch: Watch | None = None) -> Quality | Fidelity:
+        """What a model without a card reaches on the validation images: fidelity alone, where there is no truth."""
         total = len(self.validation.pairs)
 
         def tell(done: int) -> None:

@@ -91,7 +91,7 @@ def paired_folder(root: Path, *, scale: int = 1) -> tuple[PairRef, ...]:
         raise DataError(expected="a folder of pairs", got=f"{root}, which is no folder", do="correct the path")
     twins = _twin_folders(root)
     if twins:
-        return _twins(*twins, scale=scale)
+        return paired_folders(*twins, scale=scale)
     if scale != 1:
         raise DataError(
             expected=f"two folders in {root}, hr and lr, for pairs of scale {scale}",
@@ -107,6 +107,26 @@ def paired_folder(root: Path, *, scale: int = 1) -> tuple[PairRef, ...]:
             do="correct the path",
         )
     return refs
+
+
+def paired_folders(good: Path, poor: Path, *, scale: int = 1) -> tuple[PairRef, ...]:
+    """Twins of the same name in two folders (the suffix may differ), as `paired_folder` gives them.
+
+    Raises:
+        DataError: no picture, or one without a partner.
+    """
+    goods, poors = _by_stem(good), _by_stem(poor)
+    alone = sorted(goods.keys() ^ poors.keys())
+    if alone or not goods:
+        raise DataError(
+            expected=f"the same names in {good} and {poor}",
+            got=f"{len(alone)} without a partner, such as {alone[0]}" if alone else "no picture",
+            do="complete the pairs, or remove what has no partner",
+        )
+    return tuple(
+        _twin(name, file_ref(goods[name], good.parent), file_ref(poors[name], poor.parent), scale=scale)
+        for name in sorted(goods)
+    )
 
 
 def paired_videos(good: Path, poor: Path, *, size: FrameSize | None = None) -> tuple[PairRef, ...]:
@@ -155,21 +175,6 @@ def _twin_folders(root: Path) -> tuple[Path, Path] | None:
         if good in folders and poor in folders:
             return folders[good], folders[poor]
     return None
-
-
-def _twins(good: Path, poor: Path, *, scale: int) -> tuple[PairRef, ...]:
-    goods, poors = _by_stem(good), _by_stem(poor)
-    alone = sorted(goods.keys() ^ poors.keys())
-    if alone or not goods:
-        raise DataError(
-            expected=f"the same names in {good} and {poor}",
-            got=f"{len(alone)} without a partner, such as {alone[0]}" if alone else "no picture",
-            do="complete the pairs, or remove what has no partner",
-        )
-    return tuple(
-        _twin(name, file_ref(goods[name], good.parent), file_ref(poors[name], poor.parent), scale=scale)
-        for name in sorted(goods)
-    )
 
 
 def _by_stem(folder: Path) -> Mapping[str, Path]:
