@@ -28,7 +28,7 @@ ConverterError = convert.ConverterError
 """What TensorFlow raises when an operator has no TFLite counterpart; it derives from Exception alone."""
 
 
-def quantize_int8(ranged_model: bytes) -> bytes:
+def quantize_int8(ranged_model: bytes, *, keep_float: Collection[str] = ()) -> bytes:
     """Weights int8 per channel and symmetric, activations int8 by their ranges, uint8 input and output.
 
     An activation without a range would stay float, in silence: callers give every one a range and check the result.
@@ -36,11 +36,13 @@ def quantize_int8(ranged_model: bytes) -> bytes:
 
     Args:
         ranged_model: float ``.tflite`` with a range on every activation.
+        keep_float: names of the tensors whose operators stay float, between a DEQUANTIZE and a QUANTIZE.
 
     Raises:
         ModelFileError: the quantizer refuses the graph.
     """
-    return _quantize(ranged_model, input_data_type=tf.uint8, output_data_type=tf.uint8)
+    options = {"input_data_type": tf.uint8, "output_data_type": tf.uint8}
+    return _quantize(ranged_model, **options, denylisted_nodes=set(keep_float))
 
 
 def quantize_int16x8(ranged_model: bytes, *, float_operators: Collection[str]) -> bytes:
