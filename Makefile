@@ -7,6 +7,9 @@ SCHEME = all
 BUDGET =
 DATA   =
 PAIRS  =
+CALIBRATION =
+REFERENCE   =
+VALUE_RANGE =
 OUT    = .
 QUICK  =
 TARGET = local
@@ -25,10 +28,13 @@ on_device = [ "$$SCHEME" != all ] || SCHEME=; code=0; \
 	[ $$code = 0 ] || [ "$$TARGET" = all ] || exit $$code; \
 	$(RUN) benchmarks devices "$$OUT/reports/$$MODEL-on-devices" && exit $$code
 within = $(if $(BUDGET),--budget "$$BUDGET",--scheme "$$SCHEME")
+# A model file of the user's comes with its images.
+own = $${CALIBRATION:+--calibration "$$CALIBRATION"} $${REFERENCE:+--reference "$$REFERENCE"} \
+	$${VALUE_RANGE:+--value-range "$$VALUE_RANGE"}
 quick = $(if $(filter-out 0 no false,$(QUICK)),--quick)
 
 # Recipes read the values from their environment, so spaces and quotes in them reach the programs as they are.
-export MODEL SCHEME BUDGET DATA PAIRS OUT TARGET HOST SERIAL TESTS
+export MODEL SCHEME BUDGET DATA PAIRS CALIBRATION REFERENCE VALUE_RANGE OUT TARGET HOST SERIAL TESTS
 
 .DEFAULT_GOAL := help
 .PHONY: help setup check test test-slow test-devices train quantize deploy bench bench-pi bench-android report clean
@@ -36,6 +42,7 @@ export MODEL SCHEME BUDGET DATA PAIRS OUT TARGET HOST SERIAL TESTS
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 	@echo '  values: MODEL=$(MODEL) SCHEME=$(SCHEME) BUDGET=dB DATA=folder PAIRS=folder OUT=folder QUICK=1 TARGET=$(TARGET) HOST=[user@]host'
+	@echo '          MODEL=file.tflite CALIBRATION=folder REFERENCE=folder VALUE_RANGE=0..255'
 	@echo '          SERIAL=number TESTS=$(TESTS) ARGS="further words for deploy or train"'
 
 setup: $(READY) ## the environment in .venv; every target below makes it when it is missing
@@ -61,8 +68,10 @@ train: $(READY) ## train MODEL, or go on where a stopped run was
 	    $${PAIRS:+--pairs "$$PAIRS"} $(ARGS)
 
 quantize: $(READY) ## MODEL to int8 by SCHEME, or within BUDGET dB: the .tflite files, then the table and the report
-	@code=0; $(RUN) quantize --model "$$MODEL" $(within) --out "$$OUT/artifacts" $${DATA:+--data "$$DATA"} $(quick) || code=$$?; \
+	@code=0; $(RUN) quantize --model "$$MODEL" $(within) --out "$$OUT/artifacts" $${DATA:+--data "$$DATA"} \
+	    $(own) $(quick) || code=$$?; \
 	[ $$code = 0 ] || [ $$code = 3 ] || exit $$code; \
+	[ ! -e "$$MODEL" ] || exit $$code; \
 	$(MAKE) --no-print-directory report && exit $$code
 
 report: $(READY) ## measure what quantize wrote for MODEL once more: the table and the report

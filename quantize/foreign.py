@@ -22,7 +22,6 @@ from octopix.ports import plane_bytes
 from octopix.receptive import geometry
 from octopix.resize import bicubic
 from octopix.runtime import open_session
-from octopix.shapes import infer
 from quantize.embed import without_card
 from quantize.export import SIDE, to_dynamic, to_float16, to_float32
 from quantize.given import Given
@@ -30,7 +29,7 @@ from quantize.own_images import OwnImages, read_own
 from quantize.saved import Network, open_keras, open_saved_model
 from quantize.schemes import Kind
 from quantize.statistics import collect
-from quantize.surgery import channels_last, in_unit_range, sized
+from quantize.surgery import Span, channels_last, in_unit_range, sized, stated_ranges
 from quantize.value_range import UNIT, ValueRange, every_range
 from quantize.workbench import QUICK_IMAGES, Subject
 from train.data.sources import DataHome, images_for
@@ -43,6 +42,8 @@ TRIED = 3
 TRIED_SIDE = 128
 ALIKE = 0.3
 """Correlation of an output with its enlarged input, below which it is no picture. Restored ones have 0.9 and more."""
+GOOD = 20.0
+"""dB at which the output is so much like the input that [0, 1] stays possible, however good others are."""
 CLEARLY = 6.0
 """dB by which another value range must make the output more like the input than [0, 1] does."""
 
@@ -76,14 +77,19 @@ def load_given(given: Given, home: DataHome, *, quick: bool = False) -> Subject:
     opened = _open(given)
     shaped = _shaped(opened.exports["float32"]())
     spec = _spec(given.name, read_graph(shaped))
+    _check_any_size(shaped, spec)
     own = _own(given, spec, quick=quick)
     pictures = own.calibrate if own is not None else _tried(spec, home)
-    values = given.value_range or found_range(shaped, spec.scale, pictures)
-    check_picture(shaped, spec.scale, pictures, values)
-    return _subject(opened, spec, own, values)
+    asked = given.value_range
+    check_finite(shaped, pictures, (asked or UNIT).given)
+    found = found_range(shaped, spec.scale, pictures) if asked is None else Found(asked, sure=True)
+    check_picture(shaped, spec.scale, pictures, found.values)
+    return _subject(opened, spec, own, found)
 
 
-def _subject(opened: _Opened, spec: ModelSpec, own: OwnImages | None, values: ValueRange) -> Subject:
+def _subject(opened: _Opened, spec: ModelSpec, own: OwnImages | None, found: "Found") -> Subject:
+    values = found.values
+
     def finished(export: Export) -> bytes:
         return in_unit_range(_shaped(export()), values)
 
@@ -94,7 +100,7 @@ def _subject(opened: _Opened, spec: ModelSpec, own: OwnImages | None, values: Va
         spec=spec,
         model=opened.network.model if trainable and opened.network is not None else None,
         weights_sha256=hashlib.sha256(content).hexdigest(),
-        training=f"{opened.source}, values {values.name}",
+        training=f"{opened.source}, values {found.name}",
         exports={**exports, "float32": lambda: content},
         own=own,
     )
@@ -164,7 +170,6 @@ def _spec(name: str, graph: Graph) -> ModelSpec:
     sides = [side * int(scale or 0) for side in source.shape[1:3]]
     if scale is None or scale.denominator != 1 or scale < 1 or list(target.shape[1:3]) != sides:
         raise _no_picture(f"{target.shape} out of {source.shape}")
-    _check_resizable(graph, int(scale), found.multiple_of)
     channels: Channels = "y" if source.shape[3] == 1 else "rgb"
     return ModelSpec(
         name=name,
@@ -191,13 +196,14 @@ def _no_picture(got: str) -> ModelFileError:
     )
 
 
-def _check_resizable(graph: Graph, scale: int, multiple: int) -> None:
+def _check_any_size(model: bytes, spec: ModelSpec) -> None:
     """Calibration and tiles need other sizes than the one that was exported."""
-    height, width = graph.tensors[graph.inputs[0]].shape[1:3]
-    height, width = height + multiple, width + 2 * multiple
-    wanted = (height * scale, width * scale)
+    graph = read_graph(model)
+    _, height, width, channels = graph.tensors[graph.inputs[0]].shape
+    height, width = height + spec.multiple_of, width + 2 * spec.multiple_of
+    wanted = (height * spec.scale, width * spec.scale)
     try:
-        got = str(shape := infer(graph, height=height, width=width).shapes[graph.outputs[0]][1:3])
+        got = str(shape := open_session(model).invoke(np.zeros((1, height, width, channels), np.float32)).shape[1:3])
     except ModelFileError as error:
         shape, got = (), error.got
     if tuple(shape) != wanted:
@@ -227,32 +233,70 @@ def _tried(spec: ModelSpec, home: DataHome) -> tuple[Array, ...]:
     return tuple(given for given, _ in load_pairs(spec, few))
 
 
-def found_range(model: bytes, scale: int, pictures: Sequence[Array]) -> ValueRange:
-    """The value range in which the output is most like the input; [0, 1] unless another one is clearly better.
+@dataclass(frozen=True)
+class Found:
+    """A value range, and how sure it is."""
 
-    A restored picture is its input over again, so the wrong range shows: a network of [0, 255] fed with [0, 1] gives
+    values: ValueRange
+    sure: bool
+    """False where others would do as well on the images: networks that are nearly linear do not tell."""
+
+    @property
+    def name(self) -> str:
+        """In a few words, for the user and the card."""
+        return self.values.name if self.sure else f"{self.values.name} (assumed; VALUE_RANGE= names another)"
+
+
+def found_range(model: bytes, scale: int, pictures: Sequence[Array]) -> Found:
+    """The value range that the network's ends state; where they state nothing, [0, 1], if the images do not object.
+
+    A restored picture is its input over again, so a wrong range may show: a network of [0, 255] fed with [0, 1] gives
     its biases back.
 
     Args:
         model: float ``.tflite``, one picture in, one out.
         scale: output over input.
         pictures: uint8 (h, w, C).
+
+    Raises:
+        ConfigError: another range than [0, 1] makes the output clearly more like the input.
     """
-    scores = {values: _likeness(model, scale, pictures, values) for values in every_range()}
+    given, made = stated_ranges(model)
+    open_ones = [each for each in every_range() if each.given in given and each.made in made]
+    wanted, outputs = _enlarged(pictures, scale), {span: _outputs(model, pictures, span) for span in given}
+    scores = {each: _likeness(wanted, outputs[each.given], each.made) for each in open_ones}
     best = max(scores, key=lambda values: scores[values])
-    return best if scores[best] >= scores[UNIT] + CLEARLY else UNIT
+    close = [each for each in scores if scores[each] > scores[best] - CLEARLY]
+    if scores.get(UNIT, 0) > GOOD and UNIT not in close:
+        close.append(UNIT)
+    if UNIT in scores and UNIT not in close:
+        raise ConfigError(
+            expected="VALUE_RANGE=, the values that this network was trained on",
+            got=f"an output that is like its input to {scores[UNIT]:.1f} dB with {UNIT.name}, "
+            f"but to {scores[best]:.1f} dB with {best.name}",
+            do=f"give VALUE_RANGE={best.name} if that is right, else VALUE_RANGE={UNIT.name}",
+        )
+    chosen = min(close, key=lambda values: (values != UNIT, values.given != values.made, -scores[values]))
+    return Found(chosen, sure=len(close) == 1)
+
+
+def check_finite(model: bytes, pictures: Sequence[Array], span: Span) -> None:
+    """Look at every tensor on a few pictures.
+
+    Raises:
+        ModelFileError: NaN or infinity; the message names the tensor.
+    """
+    collect(model, (_valued(_crop(each), span) for each in pictures[:TRIED]))
 
 
 def check_picture(model: bytes, scale: int, pictures: Sequence[Array], values: ValueRange) -> None:
     """Whether the network gives the picture that it gets.
 
     Raises:
-        ModelFileError: NaN or infinity, with the tensor's name; or an output that has nothing to do with the input.
+        ModelFileError: an output that has nothing to do with the input.
     """
-    crops = [_crop(each) for each in pictures[:TRIED]]
-    collect(model, (_valued(crop, values.given) for crop in crops))
-    wanted = (bicubic(crop, scale=scale) if scale > 1 else crop for crop in crops)
-    alike = [_correlation(*pair) for pair in zip(wanted, _outputs(model, crops, values), strict=True)]
+    wanted, outputs = _enlarged(pictures, scale), _outputs(model, pictures, values.given)
+    alike = [_correlation(*pair) for pair in zip(wanted, outputs, strict=True)]
     if max(alike) < ALIKE:
         raise ModelFileError(
             expected=f"a network that restores the picture it gets, values {values.name}",
@@ -261,22 +305,26 @@ def check_picture(model: bytes, scale: int, pictures: Sequence[Array], values: V
         )
 
 
-def _likeness(model: bytes, scale: int, pictures: Sequence[Array], values: ValueRange) -> float:
-    """Mean PSNR of the output against the enlarged input, dB."""
-    crops = [_crop(each) for each in pictures[:TRIED]]
-    wanted = [bicubic(crop, scale=scale) if scale > 1 else crop for crop in crops]
-    outputs = _outputs(model, crops, values)
-    decibels = [psnr(want, plane_bytes(np.nan_to_num(out))) for want, out in zip(wanted, outputs, strict=True)]
+def _likeness(wanted: Sequence[Array], outputs: Sequence[Array], made: Span) -> float:
+    """Mean PSNR of outputs, whose black and white are ``made``, against enlarged inputs, dB."""
+    black, white = made
+    pictures = [plane_bytes((each - black) / (white - black)) for each in outputs]
+    decibels = [psnr(want, picture) for want, picture in zip(wanted, pictures, strict=True)]
     return float(np.mean(np.minimum(decibels, 100)))  # an identical picture is as much as a very similar one
 
 
-def _outputs(model: bytes, crops: Sequence[Array], values: ValueRange) -> list[Array]:
-    """Real outputs (h, w, C), 0 black and 1 white."""
-    session, (black, white) = open_session(model), values.made
-    return [(session.invoke(_valued(crop, values.given))[0] - black) / (white - black) for crop in crops]
+def _enlarged(pictures: Sequence[Array], scale: int) -> list[Array]:
+    crops = [_crop(each) for each in pictures[:TRIED]]
+    return [bicubic(crop, scale=scale) for crop in crops] if scale > 1 else crops
 
 
-def _valued(crop: Array, span: tuple[float, float]) -> Array:
+def _outputs(model: bytes, pictures: Sequence[Array], given: Span) -> list[Array]:
+    """What the network makes of the pictures' middles, (h, w, C) in its own values."""
+    session = open_session(model)
+    return [session.invoke(_valued(_crop(each), given))[0] for each in pictures[:TRIED]]
+
+
+def _valued(crop: Array, span: Span) -> Array:
     black, white = span
     return (crop[None].astype(np.float32) / np.float32(255) * (white - black) + black).astype(np.float32)
 

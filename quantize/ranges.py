@@ -113,6 +113,10 @@ class Affine:
         """First this one, then another."""
         return Affine(self.factor * other.factor, other(self.offset))
 
+    def inverse(self) -> "Affine":
+        """What takes its results back."""
+        return Affine(1 / self.factor, -self.offset / self.factor)
+
 
 def affine_of(graph: Graph, operator: Operator) -> Affine | None:
     """What an operator does that combines its first input with one number; None for all others."""

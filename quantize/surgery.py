@@ -15,9 +15,10 @@ from octopix.graph import Graph, Operator, constant, read_graph
 from octopix.shapes import infer
 from quantize.embed import rewritten
 from quantize.ranges import Affine, affine_of
-from quantize.value_range import UNIT, ValueRange
+from quantize.value_range import SPANS, UNIT, ValueRange
 
 TO_NHWC, TO_NCHW = (0, 2, 3, 1), (0, 3, 1, 2)
+Span = tuple[float, float]
 CLOSE = 1e-6
 """Two scalings are one another's inverse up to float32's rounding."""
 
@@ -60,6 +61,29 @@ def sized(model: bytes, height: int, width: int) -> bytes:
     return rewritten(model, edit)
 
 
+def stated_ranges(model: bytes) -> tuple[list[Span], list[Span]]:
+    """Value ranges that a network's own first and last operators allow, of its input and of its output.
+
+    A scaling right behind the input makes its picture start at 0 or lie around it, with values near 1; so does, seen
+    from the other side, one in front of the output. A last TANH gives [-1, 1], a last LOGISTIC [0, 1].
+    """
+    graph = read_graph(model)
+    _, front, before = _front(graph)
+    back, target, after = _back(graph)
+    given = [span for span in SPANS.values() if not front or _usual(*map(before, span))]
+    made = [span for span in SPANS.values() if not back or _usual(*map(after.inverse(), span))]
+    last = next((each.name for each in graph.operators if target in each.outputs), "")
+    if last in SATURATING:
+        inner = SATURATING[last]
+        made = [span for span in SPANS.values() if np.allclose(span, [after(end) for end in inner], atol=CLOSE)]
+    return given or list(SPANS.values()), made or list(SPANS.values())
+
+
+def _usual(black: float, white: float) -> bool:
+    """Whether networks work on such values: from 0 or around it, and of a size near 1."""
+    return 0.1 <= white <= 4 and (abs(black) < CLOSE or abs(black + white) < CLOSE)
+
+
 def in_unit_range(model: bytes, values: ValueRange) -> bytes:
     """The model with [0, 1] at both ends, where it had ``values``.
 
@@ -88,6 +112,10 @@ def in_unit_range(model: bytes, values: ValueRange) -> bytes:
         unpacked.signatureDefs = None
 
     return rewritten(model, edit)
+
+
+SATURATING: dict[str, Span] = {"TANH": (-1.0, 1.0), "LOGISTIC": (0.0, 1.0)}
+"""Last operators whose values have ends."""
 
 
 def _front(graph: Graph) -> tuple[int, list[int], Affine]:
@@ -207,7 +235,10 @@ def _channels_first(graph: Graph, index: int) -> bool:
 
 
 def _turns(graph: Graph, operator: Operator, order: Sequence[int]) -> bool:
-    """Whether it is a TRANSPOSE of this order."""
+    """Whether it is a TRANSPOSE of this order, or the RESHAPE that converters write for one channel."""
+    if operator.name == "RESHAPE":
+        shape, result = (graph.tensors[ends[0]].shape for ends in (operator.inputs, operator.outputs))
+        return len(shape) == 4 and 1 in (shape[1], shape[3]) and result == tuple(shape[axis] for axis in order)
     if operator.name != "TRANSPOSE":
         return False
     tensor = graph.tensors[operator.inputs[1]]

@@ -86,6 +86,10 @@ def _card(card: ModelCard) -> Iterator[tuple[str, str]]:
             f"{quality.psnr:.3f} dB, float {quality.psnr_float:.3f} dB, drop {quality.drop:.3f} dB"
             f" ({quality.image_set}, {quality.images} images, protocol {quality.protocol})",
         )
+    if card.faithful is not None:
+        found = card.faithful
+        value = "identical" if found.fidelity is None else f"{found.fidelity:.2f} dB"
+        yield "fidelity", f"{value} ({found.image_set}, {found.images} images, no ground truth)"
     if card.training:
         yield "training", card.training
     if card.created:
