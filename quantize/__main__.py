@@ -83,7 +83,9 @@ def _parser() -> argparse.ArgumentParser:
     models.add_argument("--calibration", type=Path, help="for a model file: folder of pictures like those it will get")
     models.add_argument("--reference", type=Path, help="their ground truth: a folder with the same names")
     models.add_argument(
-        "--value-range", metavar="RANGE", help="for a model file: 0..1, -1..1 or 0..255, or IN:OUT (default: found out)"
+        "--value-range",
+        metavar="RANGE",
+        help="for a model file: 0..1, -1..1, 0..255 or IN:OUT (default: what its ends state)",
     )
     models.add_argument("--weights", type=Path, help="float weights (default: those of the zoo), e.g. imported ones")
     models.add_argument("--quick", action="store_true", help="short training, few images: not for figures")

@@ -32,7 +32,7 @@ class Given:
     reference: Path | None = None
     """Folder of ground truth under the same names."""
     value_range: ValueRange | None = None
-    """None: found out on the images."""
+    """None: what the network's ends state."""
 
     @property
     def name(self) -> str:
