@@ -185,7 +185,7 @@ def _spec(name: str, graph: Graph) -> ModelSpec:
 
 
 def _not_built() -> Any:
-    raise NotImplementedError("a user's model is loaded, not built")
+    raise TypeError("a user's model is loaded, not built")
 
 
 def _no_picture(got: str) -> ModelFileError:
