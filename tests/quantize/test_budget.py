@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -33,8 +34,9 @@ def ladder(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
     return drops
 
 
-def climbed(limit: float) -> list[Any]:
-    return list(budget.climb(None, limit))  # type: ignore[arg-type]
+def climbed(limit: float, kinds: tuple[str, ...] = ("int8-ptq", "int8-qat")) -> list[Any]:
+    bench = SimpleNamespace(subject=SimpleNamespace(kinds=kinds))
+    return list(budget.climb(bench, limit))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("limit", "rungs"), [(1.0, 1), (0.4, 1), (0.35, 2), (0.05, 3), (0.01, 4)])
@@ -42,6 +44,10 @@ def test_it_stops_at_the_first_rung_within(ladder: dict[str, float], limit: floa
     found = climbed(limit)
     assert [rung.measured.scheme for rung in found] == list(ladder)[:rungs]
     assert [rung.within for rung in found[:-1]] == [False] * (rungs - 1)
+
+
+def test_a_model_that_cannot_be_trained_climbs_without_training(ladder: dict[str, float]) -> None:
+    assert [rung.measured.scheme for rung in climbed(0.01, kinds=("int8-ptq",))] == list(ladder)[:3]
 
 
 def test_the_rung_within_the_budget_ships(ladder: dict[str, float]) -> None:
