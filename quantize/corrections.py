@@ -34,7 +34,7 @@ HELD_BACK = 4
 """Every fourth crop judges; the others teach."""
 
 TAUGHT = 24
-"""Crops that moments are gathered on: with `quantize.moments.PLACES` on each, 32 times the inputs of a 3×3×64 kernel."""
+"""Crops that moments are gathered on; with `quantize.moments.PLACES` on each, 32 views per input of a 3×3×64 kernel."""
 
 STRENGTH = 0.5
 """Of equalization. Of 0, 0.5 and 1 it was the best on ESPCN ×2, SRCNN and LESRCNN ×2: 1 lost more than nothing did."""
