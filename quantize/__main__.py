@@ -239,15 +239,13 @@ def _sensitivity(options: argparse.Namespace) -> None:
         raise ConfigError(expected="a scheme int8-ptq-…", got=scheme.name, do="for example --scheme int8-ptq-mse")
     home = _place(options)
     with native_noise_dropped() as screen:
-        from quantize.corrections import Judge
         from quantize.sensitivity import sensitivity
         from quantize.workbench import Workbench, load_subject
 
         with _progress(screen) as watch:
             bench = Workbench(load_subject(options.model, options.weights), home, watch=watch)
-            judge = Judge(bench.float_model, bench.calibration.crops)
             candidate = bench.corrected(scheme).candidate
-            found = sensitivity(candidate, judge, watch=lambda done, total: watch("layers", done, total))
+            found = sensitivity(candidate, bench.judge, watch=lambda done, total: watch("layers", done, total))
     rows = [dataclasses.asdict(each) for each in found]
     if options.json:
         print(dump_json({"model": options.model, "scheme": scheme.name, "layers": rows}), end="")

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from octopix.errors import ConfigError
 from quantize.calibrators import CALIBRATORS
-from quantize.corrections import Judge
 from quantize.pipeline import Measured, measured
 from quantize.ranges import to_int8
 from quantize.schemes import CORRECTIONS, PTQ, Scheme, parse_scheme
@@ -65,6 +64,5 @@ def _ladder(bench: Workbench) -> Iterator[Scheme]:
 
 def _best_calibrator(bench: Workbench) -> str:
     """Least error on the calibration crops that are held back."""
-    judge = Judge(bench.float_model, bench.calibration.crops)
-    errors = {name: judge.error(to_int8(bench.float_model, bench.ranges(name))) for name in CALIBRATORS}
+    errors = {name: bench.judge.error(to_int8(bench.float_model, bench.ranges(name))) for name in CALIBRATORS}
     return min(errors, key=lambda name: errors[name])

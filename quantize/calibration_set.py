@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from octopix.errors import DataError
+from octopix.images import to_unit
 from octopix.margins import round_up
 from train.data.sources import ImageSet
 from train.models.spec import ModelSpec
@@ -24,6 +25,9 @@ CROPS = 64
 SIDE = 128
 FEWEST = 8
 """Crops that are cut however large they are, where ``CROPS`` of ``SIDE`` have fewer pixels than that."""
+HELD_BACK = 4
+"""Every fourth picture or crop judges what the others taught."""
+
 TURNS = 8
 """Four rotations, each as it is and mirrored."""
 
@@ -41,7 +45,7 @@ class CalibrationSet:
 
     def images(self) -> Iterator[Array]:
         """float32 (1, side, side, C) in [0, 1], one crop after the other."""
-        return (crop.astype(np.float32) / np.float32(255) for crop in self.crops)
+        return (to_unit(crop) for crop in self.crops)
 
     def sha256(self) -> str:
         """Over the raw tensors that the network saw, in order."""
@@ -49,6 +53,12 @@ class CalibrationSet:
         for image in self.images():
             digest.update(image.tobytes())
         return digest.hexdigest()
+
+
+def held_back(items: Sequence[Item]) -> tuple[tuple[Item, ...], tuple[Item, ...]]:
+    """(those that teach, those that judge), in their order; fewer than `HELD_BACK` items have no judge."""
+    judges = tuple(items[HELD_BACK - 1 :: HELD_BACK])
+    return tuple(item for place, item in enumerate(items) if place % HELD_BACK != HELD_BACK - 1), judges
 
 
 def calibration_set(

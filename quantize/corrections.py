@@ -18,7 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from octopix.graph import read_graph
+from octopix.images import to_unit
 from octopix.runtime import open_session
+from quantize.calibration_set import held_back
 from quantize.calibrators import Calibrator, Range
 from quantize.equalization import equalized, knots
 from quantize.filters import Filter, filters, separated, with_constants
@@ -30,14 +32,11 @@ from quantize.statistics import channel_peaks, collect
 Array = npt.NDArray[Any]
 Watch = Callable[[str, int, int], None]
 
-HELD_BACK = 4
-"""Every fourth crop judges; the others teach."""
-
 TAUGHT = 24
 """Crops that moments are gathered on; with `quantize.moments.PLACES` on each, 32 views per input of a 3×3×64 kernel."""
 
 STRENGTH = 0.5
-"""Of equalization. Of 0, 0.5 and 1 it was the best on ESPCN ×2, SRCNN and LESRCNN ×2: 1 lost more than nothing did."""
+"""Of equalization. Of 0, 0.5 and 1 the best on ESPCN ×2, SRCNN and LESRCNN ×2; 1 did harm to the first and last."""
 SHALLOW = 8
 """Networks of up to so many convolutions are rounded a second time, one layer after the other, each making up for those
 before it. It won 1.6 dB of fidelity on SRCNN and 0.1 on ESPCN ×2; on LESRCNN ×2, in six stages, it lost 3.2 dB, since
@@ -76,7 +75,7 @@ class Judge:
 
     Args:
         float_model: float ``.tflite`` without a card.
-        crops: uint8 (1, H, W, C), all of them; every `HELD_BACK`-th judges.
+        crops: uint8 (1, H, W, C), all of them; a quarter judges.
     """
 
     float_model: bytes
@@ -85,13 +84,13 @@ class Judge:
     @cached_property
     def judges(self) -> tuple[Array, ...]:
         """Crops held back."""
-        return tuple(self.crops[HELD_BACK - 1 :: HELD_BACK]) or tuple(self.crops[-1:])
+        return held_back(self.crops)[1] or tuple(self.crops[-1:])
 
     @cached_property
     def wanted(self) -> tuple[Array, ...]:
         """The float model's outputs on them, clipped to [0, 1]."""
         session = open_session(self.float_model)
-        return tuple(np.clip(session.invoke(_real(crop)), 0, 1) for crop in self.judges)
+        return tuple(np.clip(session.invoke(to_unit(crop)), 0, 1) for crop in self.judges)
 
     def error(self, int8_model: bytes) -> float:
         """Mean squared error against float."""
@@ -105,27 +104,19 @@ class Corrector:
     """What corrections share: images that teach, images that judge, and how ranges are found.
 
     Args:
-        float_model: float ``.tflite`` without a card.
-        crops: uint8 (1, H, W, C).
+        judge: of the float model, decides what is kept.
         calibrator: finds the ranges.
         watch: told of the progress.
     """
 
-    float_model: bytes
-    crops: Sequence[Array]
+    judge: Judge
     calibrator: Calibrator
     watch: Watch = field(default=lambda what, done, total: None)
 
     @cached_property
-    def judge(self) -> Judge:
-        """Decides what is kept."""
-        return Judge(self.float_model, self.crops)
-
-    @cached_property
     def learned(self) -> tuple[Array, ...]:
-        """Crops that are not held back; all where there is but one."""
-        kept = tuple(crop for place, crop in enumerate(self.crops) if place % HELD_BACK != HELD_BACK - 1)
-        return kept or tuple(self.crops)
+        """Crops that are not held back."""
+        return held_back(self.judge.crops)[0]
 
     @cached_property
     def teachers(self) -> tuple[Array, ...]:
@@ -136,7 +127,7 @@ class Corrector:
     @cached_property
     def start(self) -> Candidate:
         """The model uncorrected."""
-        model = separated(self.float_model)
+        model = separated(self.judge.float_model)
         return Candidate(model, self.calibrated(model))
 
     def calibrated(self, model: bytes) -> dict[int, Range]:
@@ -146,7 +137,7 @@ class Corrector:
         def tell(done: int) -> None:
             self.watch("calibrate again", done, len(self.learned))
 
-        found = collect(model, map(_real, self.learned), tensors=calibrated_tensors(graph), watch=tell)
+        found = collect(model, map(to_unit, self.learned), tensors=calibrated_tensors(graph), watch=tell)
         return complete(graph, calibrate(found, self.calibrator))
 
 
@@ -173,7 +164,7 @@ def equalize_channels(
     wanted = {index for knot in knots(read_graph(candidate.float_model)) for index in knot.tensors}
     if not wanted:
         return []
-    peaks = channel_peaks(candidate.float_model, map(_real, corrector.teachers), tensors=wanted)
+    peaks = channel_peaks(candidate.float_model, map(to_unit, corrector.teachers), tensors=wanted)
     model = equalized(candidate.float_model, peaks, strength=STRENGTH)
     return [("cle", Candidate(model, corrector.calibrated(model)))]
 
@@ -276,7 +267,3 @@ def _unrowed(rows: Array, each: Filter) -> Array:
 
 def _all(candidate: Candidate) -> tuple[Filter, ...]:
     return filters(read_graph(candidate.float_model))
-
-
-def _real(crop: Array) -> Array:
-    return crop.astype(np.float32) / np.float32(255)

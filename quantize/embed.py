@@ -86,6 +86,21 @@ def without_card(model: bytes) -> bytes:
     return model if METADATA_NAME not in read_graph(model).metadata else rewritten(model, _drop_card)
 
 
+def append_constant(unpacked: Any, name: str, values: npt.NDArray[Any]) -> int:
+    """A further float32 constant of a model that is being `rewritten`; returns its tensor number."""
+    tensor, buffer = tflite.TensorT(), tflite.BufferT()
+    tensor.name, tensor.type, tensor.shape = name, tflite.TensorType.FLOAT32, list(values.shape)
+    tensor.buffer, buffer.data = len(unpacked.buffers), stored(values)
+    unpacked.buffers.append(buffer)
+    unpacked.subgraphs[0].tensors.append(tensor)
+    return len(unpacked.subgraphs[0].tensors) - 1
+
+
+def stored(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Values as a buffer holds them: float32, little-endian, bytes."""
+    return np.frombuffer(np.ascontiguousarray(values, "<f4").tobytes(), np.uint8)
+
+
 class _Builder(flatbuffers.Builder):
     """A flatbuffer builder that aligns vectors of bytes, which TensorFlow's generated code leaves unaligned."""
 

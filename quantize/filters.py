@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from tensorflow.lite.python import schema_py_generated as schema
 
 from octopix.graph import Graph, Operator, Tensor, constant, read_graph
-from quantize.embed import rewritten
+from quantize.embed import append_constant, rewritten, stored
 
 Array = npt.NDArray[Any]
 
@@ -102,7 +101,7 @@ def with_constants(model: bytes, values: Mapping[int, Array]) -> bytes:
 
     def edit(unpacked: Any) -> None:
         for index, array in values.items():
-            unpacked.buffers[unpacked.subgraphs[0].tensors[index].buffer].data = _stored(array)
+            unpacked.buffers[unpacked.subgraphs[0].tensors[index].buffer].data = stored(array)
 
     return rewritten(model, edit)
 
@@ -118,21 +117,8 @@ def _is_plain(weights: Tensor) -> bool:
 
 
 def _copy(unpacked: Any, tensor: Tensor) -> int:
-    return _append(unpacked, f"{tensor.name}/{len(unpacked.buffers)}", constant(tensor))
+    return append_constant(unpacked, f"{tensor.name}/{len(unpacked.buffers)}", constant(tensor))
 
 
 def _zero_bias(unpacked: Any, channels: int) -> int:
-    return _append(unpacked, f"bias/{len(unpacked.buffers)}", np.zeros(channels))
-
-
-def _append(unpacked: Any, name: str, values: Array) -> int:
-    tensor, buffer = schema.TensorT(), schema.BufferT()
-    tensor.name, tensor.type, tensor.shape = name, schema.TensorType.FLOAT32, list(values.shape)
-    tensor.buffer, buffer.data = len(unpacked.buffers), _stored(values)
-    unpacked.buffers.append(buffer)
-    unpacked.subgraphs[0].tensors.append(tensor)
-    return len(unpacked.subgraphs[0].tensors) - 1
-
-
-def _stored(values: Array) -> Array:
-    return np.frombuffer(np.ascontiguousarray(values, "<f4").tobytes(), np.uint8)
+    return append_constant(unpacked, f"bias/{len(unpacked.buffers)}", np.zeros(channels))

@@ -7,17 +7,17 @@ kernel are taken from both. Memory does not grow with the number of images.
 import itertools
 import math
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from octopix.graph import Graph, Operator, read_graph
+from octopix.graph import Operator, read_graph
+from octopix.images import to_unit
 from octopix.latency import available_cores
 from octopix.runtime import Session, open_session
+from quantize.crew import in_order
 from quantize.filters import KINDS, Filter
 from quantize.rounding import Moments
 
@@ -52,23 +52,16 @@ def gather(
     workers = threads or available_cores()
     twins = _twins(float_model, int8_model)
     sums = {each.operator.index: _Sums(each) for each in chosen}
-    idle: SimpleQueue[_Pair] = SimpleQueue()
-    for _ in range(workers):
-        idle.put(_Pair(float_model, int8_model, twins))
-
-    def read(number: int) -> list[tuple[int, "_Views"]]:
-        pair = idle.get()
-        try:
-            return pair.read(images[number], chosen, np.random.default_rng(number))
-        finally:
-            idle.put(pair)
-
-    with ThreadPoolExecutor(workers) as pool:
-        for start in range(0, len(images), workers):
-            for done, views in enumerate(pool.map(read, range(start, min(start + workers, len(images)))), start + 1):
-                for index, view in views:
-                    sums[index].add(view)
-                watch(done)
+    read = in_order(
+        images,
+        workers=workers,
+        make=lambda: _Pair(float_model, int8_model, twins),
+        work=lambda pair, number, image: pair.read(image, chosen, np.random.default_rng(number)),
+    )
+    for done, views in enumerate(read, start=1):
+        for index, view in views:
+            sums[index].add(view)
+        watch(done)
     return {index: each.finish() for index, each in sums.items()}
 
 
@@ -141,7 +134,7 @@ class _Pair:
 
     def read(self, image: Array, chosen: Sequence[Filter], random: np.random.Generator) -> list[tuple[int, _Views]]:
         """Run both; views by operator number, at the same places of both."""
-        self._float.invoke(image.astype(np.float32) / np.float32(255))
+        self._float.invoke(to_unit(image))
         self._int8.invoke(image)
         found = []
         for each in chosen:
@@ -212,7 +205,3 @@ def _twins(float_model: bytes, int8_model: bytes) -> dict[int, int]:
         [each for each in read_graph(model).operators if each.name in KINDS] for model in (float_model, int8_model)
     )
     return {one.index: other.inputs[0] for one, other in zip(ours, theirs, strict=True)}
-
-
-def _of_kind(graph: Graph) -> list[Operator]:
-    return [each for each in graph.operators if each.name in KINDS]

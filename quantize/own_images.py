@@ -3,8 +3,6 @@
 Every fourth picture, by name, is held back: it validates, the others calibrate.
 """
 
-import math
-import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,16 +10,14 @@ from pathlib import Path
 from octopix.card import Channels, Fidelity
 from octopix.errors import DataError
 from octopix.images import Array
-from octopix.metrics import psnr
 from octopix.protocols import PROTOCOLS, Protocol
-from quantize.calibration_set import CalibrationSet, cut_from
-from quantize.validation import Validation, run, validation_of
+from quantize.calibration_set import HELD_BACK, CalibrationSet, cut_from, held_back
+from quantize.validation import Validation, fidelity, run, validation_of
 from train.data.degradations import as_channels
 from train.data.pairs import paired_folders
 from train.data.sources import file_ref, image_files
 from train.models.spec import ModelSpec
 
-HELD_BACK = 4
 USUAL = 48
 """Sides in pixels that are always enough; smaller pictures serve where they hold the receptive field."""
 
@@ -39,9 +35,7 @@ class Faithfulness:
     def quality(self, model: bytes, *, watch: Callable[[int], None] | None = None) -> Fidelity:
         """How close a model with a card comes to the float model."""
         outputs = run(model, self.pairs, self.protocol, watch=watch)
-        decibels = [psnr(theirs, ours) for ours, theirs in zip(outputs, self.float_outputs, strict=True)]
-        differing = [value for value in decibels if math.isfinite(value)]
-        return Fidelity(self.image_set, len(self.pairs), statistics.fmean(differing) if differing else None)
+        return Fidelity(self.image_set, len(self.pairs), fidelity(outputs, self.float_outputs))
 
 
 @dataclass(frozen=True)
@@ -117,12 +111,12 @@ def read_own(
             got=str(len(given)),
             do="add images like those the network will meet",
         )
-    held = slice(HELD_BACK - 1, None, HELD_BACK)
+    calibrate, validate = held_back(given)
     return OwnImages(
         name=calibration.resolve().name,
-        calibrate=tuple(each for place, each in enumerate(given) if place % HELD_BACK != HELD_BACK - 1),
-        validate=tuple(given[held][:few]),
-        truths=None if truths is None else tuple(truths[held][:few]),
+        calibrate=calibrate,
+        validate=validate[:few],
+        truths=None if truths is None else held_back(truths)[1][:few],
     )
 
 

@@ -4,11 +4,8 @@ The model runs in the LiteRT interpreter with every tensor kept readable: XNNPAC
 not grow with the number of images, and the result does not depend on the number of threads.
 """
 
-from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -18,6 +15,7 @@ from octopix.errors import DataError, ModelFileError
 from octopix.graph import Graph, read_graph
 from octopix.latency import available_cores
 from octopix.runtime import Session, open_session
+from quantize.crew import in_order
 
 Array = npt.NDArray[Any]
 
@@ -116,25 +114,12 @@ def _readings(
     float_model: bytes, batches: Iterable[Array], tensors: Collection[int], workers: int
 ) -> Iterator[Mapping[int, _Reading]]:
     """Readings per image, in the order of the images, computed by ``workers`` interpreters."""
-    idle: SimpleQueue[Session] = SimpleQueue()
-    for _ in range(workers):
-        idle.put(open_session(float_model, threads=1, keep_tensors=True))
-
-    def read(number: int, batch: Array) -> Mapping[int, _Reading]:
-        session = idle.get()
-        try:
-            return _read_image(session, number, batch, tensors)
-        finally:
-            idle.put(session)
-
-    with ThreadPoolExecutor(workers) as pool:
-        waiting: deque[Future[Mapping[int, _Reading]]] = deque()
-        for number, batch in enumerate(batches):
-            waiting.append(pool.submit(read, number, batch))
-            if len(waiting) > 2 * workers:  # a bounded window: the images may be a stream
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+    return in_order(
+        batches,
+        workers=workers,
+        make=lambda: open_session(float_model, threads=1, keep_tensors=True),
+        work=lambda session, number, batch: _read_image(session, number, batch, tensors),
+    )
 
 
 def _read_image(session: Session, number: int, batch: Array, tensors: Collection[int]) -> dict[int, _Reading]:

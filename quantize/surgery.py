@@ -13,7 +13,7 @@ from tensorflow.lite.python import schema_py_generated as schema
 from octopix.errors import ModelFileError
 from octopix.graph import Graph, Operator, constant, read_graph
 from octopix.shapes import infer
-from quantize.embed import rewritten
+from quantize.embed import append_constant, rewritten
 from quantize.ranges import Affine, affine_of
 from quantize.value_range import SPANS, UNIT, ValueRange
 
@@ -197,13 +197,7 @@ class _Edges:
         return operator
 
     def _number(self, value: float) -> int:
-        buffer, tensor = schema.BufferT(), schema.TensorT()
-        buffer.data = np.frombuffer(np.float32(value).tobytes(), np.uint8)
-        tensor.shape, tensor.type = np.array([1], np.int32), schema.TensorType.FLOAT32
-        tensor.name, tensor.buffer = f"number_{len(self.model.buffers)}", len(self.model.buffers)
-        self.model.buffers.append(buffer)
-        self.model.subgraphs[0].tensors.append(tensor)
-        return len(self.model.subgraphs[0].tensors) - 1
+        return append_constant(self.model, f"number_{len(self.model.buffers)}", np.array([value]))
 
     def _code(self, builtin: int) -> int:
         codes = self.model.operatorCodes

@@ -55,16 +55,21 @@ class Validation:
     def quality(self, model: bytes, *, watch: Callable[[int], None] | None = None) -> Quality:
         """PSNR, drop and fidelity of a model with a card."""
         outputs = run(model, self.pairs, self.protocol, watch=watch)
-        decibels = [psnr(theirs, ours) for ours, theirs in zip(outputs, self.float_outputs, strict=True)]
-        differing = [value for value in decibels if math.isfinite(value)]
         return Quality(
             image_set=self.image_set,
             images=len(self.pairs),
             protocol=self.protocol.name,
             psnr_float=self.psnr_float,
             psnr=self.psnr(outputs),
-            fidelity=statistics.fmean(differing) if differing else None,
+            fidelity=fidelity(outputs, self.float_outputs),
         )
+
+
+def fidelity(outputs: Sequence[Array], float_outputs: Sequence[Array]) -> float | None:
+    """Mean PSNR, dB, of uint8 outputs against the float model's, over those that differ; None where none does."""
+    decibels = [psnr(theirs, ours) for ours, theirs in zip(outputs, float_outputs, strict=True)]
+    differing = [value for value in decibels if math.isfinite(value)]
+    return statistics.fmean(differing) if differing else None
 
 
 def validation_on(images: ImageSet, spec: ModelSpec, float_model: bytes) -> Validation:

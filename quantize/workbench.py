@@ -19,7 +19,7 @@ from octopix.margins import round_up
 from octopix.receptive import geometry
 from quantize.calibration_set import CalibrationSet, calibration_set
 from quantize.calibrators import CALIBRATORS, Range
-from quantize.corrections import Corrected, Corrector, correct
+from quantize.corrections import Corrected, Corrector, Judge, correct
 from quantize.embed import embed_card
 from quantize.export import to_dynamic, to_float16, to_float32
 from quantize.own_images import Faithfulness, OwnImages
@@ -157,13 +157,17 @@ class Workbench:
         """(lo, hi) of every activation of `float_model`, for `quantize.ranges.to_int8`."""
         return complete(read_graph(self.float_model), calibrate(self.statistics, CALIBRATORS[calibrator]))
 
+    @cached_property
+    def judge(self) -> Judge:
+        """Of int8 models, by calibration crops that are held back."""
+        return Judge(self.float_model, self.calibration.crops)
+
     def corrected(self, scheme: Scheme) -> Corrected:
         """The float model with the scheme's corrections, as far as they helped; made once for each."""
         wanted = (str(scheme.calibrator), scheme.corrections)
         if wanted not in self._corrected:
-            calibrator, names = CALIBRATORS[wanted[0]], wanted[1]
-            corrector = Corrector(self.float_model, self.calibration.crops, calibrator, watch=self.watch)
-            self._corrected[wanted] = correct(corrector, names)
+            corrector = Corrector(self.judge, CALIBRATORS[wanted[0]], watch=self.watch)
+            self._corrected[wanted] = correct(corrector, scheme.corrections)
         return self._corrected[wanted]
 
     @cached_property

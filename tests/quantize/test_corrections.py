@@ -11,7 +11,7 @@ from octopix.runtime import open_session
 from quantize import corrections
 from quantize.calibrators import CALIBRATORS
 from quantize.checks import check
-from quantize.corrections import CORRECTIONS, Corrector, correct
+from quantize.corrections import CORRECTIONS, Corrector, Judge, correct
 from quantize.export import to_float32
 from quantize.filters import filters
 from quantize.schemes import CORRECTIONS as NAMES
@@ -23,7 +23,7 @@ Make = Callable[[str], Any]
 @pytest.fixture
 def corrector(float_model: Make, photographs: list[Any]) -> Callable[[str], Corrector]:
     crops = [np.rint(each * 255).astype(np.uint8) for each in photographs]
-    return lambda name: Corrector(float_model(name), crops, CALIBRATORS["mse"])
+    return lambda name: Corrector(Judge(float_model(name), crops), CALIBRATORS["mse"])
 
 
 def test_the_grammar_names_every_correction_in_its_order() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 
 from octopix.graph import read_graph
 from quantize.calibrators import CALIBRATORS
-from quantize.corrections import Corrector
+from quantize.corrections import Corrector, Judge
 from quantize.filters import filters
 from quantize.sensitivity import sensitivity
 
@@ -15,7 +15,7 @@ from quantize.sensitivity import sensitivity
 def test_a_layer_with_coarse_weights_stands_out(float_model: Callable[[str], bytes], photographs: list[Any]) -> None:
     """Of its weights only seven levels to either side are left, as if it were rounded to 4 bits."""
     crops = [np.rint(each * 255).astype(np.uint8) for each in photographs]
-    corrector = Corrector(float_model("espcn"), crops, CALIBRATORS["mse"])
+    corrector = Corrector(Judge(float_model("espcn"), crops), CALIBRATORS["mse"])
     before = sensitivity(corrector.start, corrector.judge)
     mapping = filters(read_graph(corrector.start.float_model))[1]
     step = np.abs(mapping.weights).max() / 7
