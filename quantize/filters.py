@@ -107,13 +107,14 @@ def with_constants(model: bytes, values: Mapping[int, Array]) -> bytes:
 
 
 def _convolutions(graph: Graph) -> list[Operator]:
-    """Those whose weights are a float32 constant."""
+    """Those whose weights are a float32 constant; not grouped ones, where an output sees a part of the channels."""
     found = [each for each in graph.operators if each.name in KINDS]
-    return [each for each in found if _is_plain(graph.tensors[each.inputs[1]])]
+    return [each for each in found if _is_plain(each, *(graph.tensors[index] for index in each.inputs[:2]))]
 
 
-def _is_plain(weights: Tensor) -> bool:
-    return weights.is_constant and weights.dtype == "float32"
+def _is_plain(each: Operator, image: Tensor, weights: Tensor) -> bool:
+    grouped = each.name != DEPTHWISE and weights.shape[3] != image.shape[3]
+    return weights.is_constant and weights.dtype == "float32" and not grouped
 
 
 def _copy(unpacked: Any, tensor: Tensor) -> int:

@@ -55,6 +55,14 @@ def _hourglass(keras: Any) -> Any:
     return keras.Model(image, layers.Conv2D(1, 3, padding="same", name="last")(joined))
 
 
+def _grouped(keras: Any) -> Any:
+    """Each output of the middle convolution sees half of the channels."""
+    layers, image = keras.layers, keras.Input((None, None, 1), name="image")
+    head = layers.Conv2D(8, 3, padding="same", activation="relu", name="head")(image)
+    body = layers.Conv2D(8, 3, padding="same", groups=2, activation="relu", name="body")(head)
+    return keras.Model(image, layers.Conv2D(1, 3, padding="same", name="last")(body))
+
+
 def _shared_output(keras: Any) -> Any:
     """The tensor in front of the shuffle is read by a second operator."""
     from train.models.layers import DepthToSpace
@@ -84,6 +92,7 @@ BUILDERS: dict[str, Callable[[Any], Any]] = {
     "residual": _residual,
     "separable": _separable,
     "hourglass": _hourglass,
+    "grouped": _grouped,
     "shared_output": _shared_output,
 }
 

@@ -12,7 +12,7 @@ from quantize.filters import filters, separated, with_constants
 from quantize.moments import PLACES, Sampler
 
 Make = Callable[[str], Any]
-NETWORKS = ["anchored", "espcn", "residual", "separable", "hourglass", "shared_output"]
+NETWORKS = ["anchored", "espcn", "residual", "separable", "hourglass", "grouped", "shared_output"]
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -36,6 +36,12 @@ def test_a_new_bias_of_one_layer_changes_that_layer_alone(float_model: Make, pho
     again = filters(read_graph(changed))
     assert np.array_equal(again[0].bias, head.bias)
     assert np.array_equal(again[1].weights, body.weights)
+
+
+def test_grouped_convolutions_are_left_as_they_are(float_model: Make) -> None:
+    graph = read_graph(float_model("grouped"))
+    convolutions = [each for each in graph.operators if each.name == "CONV_2D"]
+    assert [each.operator for each in filters(graph)] == [convolutions[0], convolutions[2]]
 
 
 @pytest.mark.parametrize("name", ["espcn", "separable", "hourglass"])
