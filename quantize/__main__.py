@@ -5,6 +5,7 @@ python -m quantize --model espcn_x4 --budget 0.05
 python -m quantize --model mine.tflite [--calibration DIR [--reference DIR]] [--value-range 0..255]
 python -m quantize sensitivity --model espcn_x4 [--scheme int8-ptq-mse] [--json]
 python -m quantize conversion-speed [--model espcn_x4] [--data DIR] [--out RESULT.json]
+python -m quantize stock --model espcn_x4 [--data DIR] [--out peers]
 """
 
 import argparse
@@ -20,6 +21,7 @@ from octopix.errors import ConfigError
 from octopix.exits import exit_code_of
 from octopix.files import dump_json
 from quantize.schemes import Scheme, known_schemes, parse_scheme, parse_schemes
+from quantize.stock import add_stock
 from train.quiet import native_noise_dropped
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from train.data.sources import DataHome
 
 
-WITH_WORDS = (["conversion-speed"], ["inception"], ["sensitivity"])
+WITH_WORDS = (["conversion-speed"], ["inception"], ["sensitivity"], ["stock"])
 """First words that are commands; without one, models are quantized."""
 
 MISSED = 3
@@ -107,6 +109,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     inception.add_argument("--weights", type=Path, help="Keras' .h5 without top (default: downloaded once by Keras)")
     inception.set_defaults(run=_inception)
+    add_stock(commands, common)
     return parser
 
 
