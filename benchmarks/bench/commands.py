@@ -1,0 +1,117 @@
+"""``python -m benchmarks bench``: a suite measured, compared with the machine's reference, shown and kept."""
+
+import argparse
+import contextlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from benchmarks.bench.cells import plan
+from benchmarks.bench.process import in_a_process
+from benchmarks.bench.records import BenchResult, write_bench
+from benchmarks.bench.reference import Comparison, compare_with, read_reference, reference_of
+from benchmarks.bench.roofline import write_rooflines
+from benchmarks.bench.runner import RESULT, Run, Watch, run_suite
+from benchmarks.bench.show import show, warnings_of
+from benchmarks.bench.suites import known_suites, read_suite
+from benchmarks.table import console_for
+from octopix.conditions import read_conditions
+from octopix.errors import ResultError
+from octopix.files import dump_json
+
+SLOWER, BROKEN = 1, 3
+EPILOG = """\
+exit codes: 0 all cells measured, none slower than the reference beyond the noise; 1 a cell is slower; 2 a mistake in
+the suite or the options, or artifacts that are missing; 3 a cell failed (the others are measured); 130 stopped by
+Ctrl-C. A run that was stopped or broke goes on where it was; cells that failed are tried again.
+"""
+
+
+def add_bench(commands: Any) -> None:
+    """``bench``: see the module."""
+    parser = commands.add_parser(
+        "bench",
+        help="measure a suite: latency, memory, complexity, profile, roofline",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--suite", default="quick", help=f"{', '.join(known_suites())}, or a YAML file (default: %(default)s)"
+    )
+    parser.add_argument("--artifacts", type=Path, default=Path("artifacts"), help="default: %(default)s")
+    parser.add_argument("--out", type=Path, default=Path("reports/bench"), help="default: %(default)s/<suite>")
+    parser.add_argument("--fresh", action="store_true", help="measure finished cells again")
+    parser.add_argument("--reference", type=Path, help="result to compare with (default: this machine's committed one)")
+    parser.add_argument("--as-reference", action="store_true", help="commit the result as this machine's reference")
+    parser.add_argument("--json", action="store_true", help="the result as JSON on stdout, and nothing else there")
+    parser.set_defaults(run=_bench)
+
+
+def _bench(options: argparse.Namespace) -> int:
+    name, suite = read_suite(options.suite)
+    conditions = read_conditions()
+    if options.reference is not None:
+        read_reference(options.reference, conditions)  # a wrong one is met now, not after minutes
+    run = Run(name, suite, plan(suite, options.artifacts), options.out / name)
+    with _progress(run.steps) as watch:
+        result = run_suite(run, in_a_process(timeout=suite.timeout), watch=watch, fresh=options.fresh)
+    written = [run.out / RESULT, *write_rooflines(result, run.out)]
+    committed = reference_of(conditions)
+    reference = options.reference or (committed if committed.is_file() and not options.as_reference else None)
+    comparison = None if reference is None else compare_with(reference, result)
+    if options.as_reference:
+        written.append(_keep_as_reference(result, committed))
+    _tell(options, result, comparison, written)
+    return BROKEN if result.failed else SLOWER if comparison is not None and comparison.worse else 0
+
+
+def _tell(options: argparse.Namespace, result: BenchResult, comparison: Comparison | None, written: list[Path]) -> None:
+    if options.json:
+        print(dump_json(result.to_json()), end="")
+        return
+    show(result, comparison, console_for(sys.stdout))
+    if comparison is None and not options.as_reference:
+        print(f"no reference of this machine yet: on a quiet one, --as-reference writes {_reference_name(result)}")
+    for path in written:
+        print(path)
+
+
+def _reference_name(result: BenchResult) -> str:
+    return reference_of(result.conditions).name
+
+
+def _keep_as_reference(result: BenchResult, path: Path) -> Path:
+    """Only what is whole and steady is worth comparing with.
+
+    Raises:
+        ResultError: a cell failed, or warns of itself.
+    """
+    doubts = [*(f"{each.cell.name} failed" for each in result.failed), *warnings_of(result)]
+    if doubts:
+        raise ResultError(
+            expected="a whole and steady result for a reference",
+            got=f"{len(doubts)} doubts: {'; '.join(doubts[:3])}",
+            do="leave the machine alone and run again with --fresh",
+        )
+    write_bench(path, result)
+    return path
+
+
+@contextlib.contextmanager
+def _progress(steps: int) -> Iterator[Watch]:
+    """One bar on stderr; its text is what is being measured."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=steps)
+        begun = False
+
+        def watch(what: str) -> None:
+            nonlocal begun
+            bar.update(task, description=what, advance=int(begun))
+            begun = True
+
+        yield watch
