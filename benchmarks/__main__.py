@@ -1,10 +1,11 @@
 """``python -m benchmarks``: measure what `quantize` wrote, and report it.
 
 python -m benchmarks table --model espcn_x4 [--artifacts DIR] [--data DIR] [--reports DIR] [--quick] [--json]
-python -m benchmarks report --results reports/espcn_x4/results.json
+python -m benchmarks report --results reports/espcn_x4/results.json | --all reports
 python -m benchmarks zoo [--reports DIR]
 python -m benchmarks by-image --results A/results.json [B/results.json ...] --out FILE.png
 python -m benchmarks devices reports/espcn_x4-on-devices
+python -m benchmarks bench [--suite quick|full|FILE.yaml] [--artifacts DIR] [--out DIR] [--fresh] [--json]
 python -m benchmarks fid FOLDER_A FOLDER_B [--inception FILE.tflite] [--json]
 """
 
@@ -18,11 +19,14 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from benchmarks.all_models import write_all
 from benchmarks.artifacts import FLOAT, Artifact, find_artifacts
+from benchmarks.bench.commands import add_bench
 from benchmarks.commands import add_by_image, add_devices, add_zoo, models_below
 from benchmarks.crops import choose, write_crops
 from benchmarks.fid import INCEPTION, INCEPTION_VARIABLE, Fid, fid, find_inception, image_count
-from benchmarks.report import PLOT_FOLDER, RESULTS, rewrite_report, write_report
+from benchmarks.material import PLOT_FOLDER, RESULTS
+from benchmarks.report import rewrite_report, write_report
 from benchmarks.suite import Measured, Stage, measure_model
 from benchmarks.summary import quantize_rows, summarise
 from benchmarks.table import console_for, show
@@ -59,12 +63,15 @@ def _parser() -> argparse.ArgumentParser:
     table.add_argument("--quick", action="store_true", help="few images and short timing: not for figures")
     table.add_argument("--json", action="store_true", help="the result as JSON on stdout, and nothing else there")
     report = commands.add_parser("report", help="make the report again from a results.json and the crops beside it")
-    report.add_argument("--results", type=Path, required=True, help="reports/<model>/results.json")
+    which = report.add_mutually_exclusive_group(required=True)
+    which.add_argument("--results", type=Path, help="reports/<model>/results.json")
+    which.add_argument("--all", type=Path, metavar="REPORTS", help="one page over every REPORTS/<model>/results.json")
     table.set_defaults(run=_table)
     report.set_defaults(run=_report)
     add_zoo(commands)
     add_by_image(commands)
     add_devices(commands)
+    add_bench(commands)
     distance = commands.add_parser("fid", help="Fréchet Inception distance between two folders of images")
     distance.add_argument("a", type=Path, metavar="FOLDER_A", help="images, e.g. the ground truth")
     distance.add_argument("b", type=Path, metavar="FOLDER_B", help="images, e.g. what a network made")
@@ -121,7 +128,7 @@ def _crops(measured: Measured, artifacts: Sequence[Artifact], folder: Path) -> N
 
 
 def _report(options: argparse.Namespace) -> None:
-    for path in rewrite_report(options.results):
+    for path in rewrite_report(options.results) if options.all is None else write_all(options.all):
         print(path)
 
 

@@ -8,9 +8,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from benchmarks.artifacts import FLOAT
-from benchmarks.plots import LIGHT
+from benchmarks.drawing import LIGHT
 from benchmarks.quality import BASELINES
-from benchmarks.summary import quantize_rows
+from benchmarks.summary import psnr_of, quantize_rows
 from octopix.errors import ResultError
 from octopix.files import replacing
 from octopix.results import QuantizeRow, Result
@@ -59,7 +59,7 @@ def _row(result: Result, schemes: Sequence[str]) -> QuantizeRow:
 
 def _check_same(one: QuantizeRow, other: QuantizeRow) -> None:
     same = one.psnr_per_image.keys() == other.psnr_per_image.keys() and one.protocol == other.protocol
-    if not same or abs(one.psnr_db - other.psnr_db) > 1e-9:
+    if not same or abs(psnr_of(one) - psnr_of(other)) > 1e-9:
         raise ResultError(
             expected=f"results on the same images as {one.model}",
             got=f"{other.model} on others, or degraded in another way",
@@ -78,7 +78,7 @@ def _figure(plain: QuantizeRow, shown: Sequence[QuantizeRow], names: Sequence[st
     numbers = np.arange(1, len(names) + 1)
     axis.plot(numbers, _values(plain, names), color=LIGHT.muted, lw=1.4, label=f"{plain.scheme} {plain.psnr_db:.3f} dB")
     for row, colour in zip(shown, COLOURS, strict=False):
-        gain = row.psnr_db - plain.psnr_db
+        gain = psnr_of(row) - psnr_of(plain)
         label = f"{row.model} {row.psnr_db:.3f} dB ({gain:+.3f})"
         axis.plot(numbers, _values(row, names), color=colour, lw=1.1, label=label)
     axis.set_xlabel(f"image of {plain.image_set}, sorted by the PSNR of the {plain.scheme}")

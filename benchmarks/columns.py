@@ -3,12 +3,38 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from octopix.results import QuantizeRow
 
 NONE = "–"
 """Shown where a figure does not exist, such as the Flops of bicubic."""
 NEGATIVE = "−"
+
+
+class Titled(Protocol):
+    """What a heading says."""
+
+    @property
+    def title(self) -> str:
+        """The word."""
+
+    @property
+    def unit(self) -> str:
+        """Its unit; empty where there is none."""
+
+    @property
+    def numeric(self) -> bool:
+        """Whether the cells are numbers, which stand to the right."""
+
+
+@dataclass(frozen=True)
+class Head:
+    """A heading alone, of a table whose cells are made elsewhere."""
+
+    title: str
+    unit: str = ""
+    numeric: bool = True
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from benchmarks.artifacts import FLOAT, Artifact
@@ -19,9 +20,9 @@ from train.data.degradations import PairRef, PairSet
 
 SIDE = 96
 COUNT = 4
-GAIN = 16
-"""What luma differences are multiplied by to be seen; zero is mid-grey."""
-TRUTH, DIFFERENCE = "ground truth", "difference"
+GAIN = 32
+"""What luma differences are multiplied by before they are coloured: 8 grey levels and more are brightest."""
+TRUTH, HEAT = "ground truth", "heat map"
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,7 @@ def _write_crop(folder: Path, place: int, choice: Choice, scheme: str, pictures:
     top, left = busiest(np.abs(difference), side)
     window = np.s_[top : top + side, left : left + side]
     shown = {name: picture[window] for name, picture in pictures.items()}
-    shown[DIFFERENCE] = np.clip(128 + GAIN * difference[window], 0, 255).astype(np.uint8)[..., None]
+    shown[HEAT] = heat_map(difference[window], GAIN)
     tiles = {name: f"crop-{place}-{name.replace(' ', '-')}.png" for name in shown}
     for name, picture in shown.items():
         write_picture(folder / tiles[name], Picture(np.ascontiguousarray(picture)))
@@ -154,6 +155,13 @@ def _write_crop(folder: Path, place: int, choice: Choice, scheme: str, pictures:
         gain=GAIN,
         tiles=tiles,
     )
+
+
+def heat_map(difference: Array, gain: int) -> Array:
+    """Differences (H, W) in grey levels as colours, uint8 (H, W, 3) RGB: dark for none, bright for 255 / ``gain``."""
+    levels = np.clip(np.abs(difference.astype(np.int32)) * gain, 0, 255).astype(np.uint8)
+    coloured: Array = cv2.applyColorMap(levels, cv2.COLORMAP_INFERNO)[..., ::-1]
+    return coloured
 
 
 def busiest(values: Array, side: int) -> tuple[int, int]:

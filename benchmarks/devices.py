@@ -14,7 +14,7 @@ from rich.text import Text
 from benchmarks.artifacts import FLOAT
 from benchmarks.columns import NONE, fixed, shape_text, times
 from benchmarks.grid import Heading, grid
-from benchmarks.report import RESULTS
+from benchmarks.material import RESULTS
 from benchmarks.summary import INT8
 from octopix.device_rows import DeviceRow, DeviceState
 from octopix.errors import ResultError

@@ -4,15 +4,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.artifacts import FLOAT
-from benchmarks.columns import FILES, MAIN, NONE, PER_SET, SCHEME, Column, fixed, shape_text, times
+from benchmarks.columns import FILES, MAIN, NONE, PER_SET, SCHEME, Head, Titled, fixed, shape_text, times
 from benchmarks.crops import Crop
+from benchmarks.device_grid import PER_DEVICE, device_cells, places
+from benchmarks.layers import Sensitivity, layer_cells
+from benchmarks.material import Material
 from benchmarks.quality import INPUT
 from benchmarks.suite import listed, rows_by_set
-from benchmarks.summary import INT8, Pick, Summary, caption, heading, quantize_rows, summarise, verdict
+from benchmarks.summary import INT8, Pick, Summary, caption, heading, quantize_rows, verdict
 from octopix.conditions import Conditions
 from octopix.protocols import PROTOCOLS
 from octopix.results import QuantizeRow, Result
 from octopix.runtime import RunFacts
+
+LAYER_HEADS = (
+    Head("layer", numeric=False),
+    Head("operator", numeric=False),
+    Head("MACs", "M"),
+    Head("share", "%"),
+    Head("drop alone", "dB"),
+    Head("gain left out", "dB"),
+)
 
 
 @dataclass(frozen=True)
@@ -27,10 +39,12 @@ class Tile:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a table; ``kind`` is ``pick``, ``int8``, ``float`` or ``plain``."""
+    """One line of a table; ``kind`` (``pick``, ``int8``, ``float``, ``plain``, ``better``, ``worse``) is its look."""
 
     cells: tuple[str, ...]
     kind: str
+    link: str | None = None
+    """Where its name leads, in the same page."""
 
 
 @dataclass(frozen=True)
@@ -40,17 +54,10 @@ class Sheet:
     title: str
     groups: tuple[tuple[str, int], ...]
     """(heading, number of columns below it); empty where there is one line of headings."""
-    columns: tuple[Column, ...]
+    columns: tuple[Titled, ...]
     rows: tuple[Row, ...]
-
-
-@dataclass(frozen=True)
-class Images:
-    """A test set by names, with float32's and the pick's figures where they exist."""
-
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...] = ()
+    """What stands below it: how its numbers were made."""
 
 
 @dataclass(frozen=True)
@@ -64,21 +71,25 @@ class Page:
     tiles: tuple[Tile, ...]
     warnings: tuple[str, ...]
     sheets: tuple[Sheet, ...]
-    caption: str
+    layers: Sheet | None
+    """Sensitivity of each layer, where it was measured."""
+    devices: Sheet | None
+    """Devices side by side, where there are any besides this machine."""
     conditions: tuple[tuple[str, str], ...]
     files: Sheet
     origins: tuple[tuple[str, str], ...]
     """Where the files come from: (what, in words), each statement once."""
     protocol: str
-    images: tuple[Images, ...]
+    images: tuple[Sheet, ...]
+    """Each test set by its images."""
     usage: str | None
     created: str
     version: str
 
 
-def page_of(result: Result) -> Page:
-    """The report of a result of kind ``quantize``."""
-    summary = summarise(result)
+def page_of(material: Material) -> Page:
+    """The report of one model."""
+    result, summary = material.result, material.summary
     rows = quantize_rows(result)
     sets = rows_by_set(rows)
     return Page(
@@ -88,9 +99,10 @@ def page_of(result: Result) -> Page:
         reasons=_reasons(summary),
         tiles=_tiles(summary),
         warnings=summary.warnings,
-        sheets=(_main_sheet(summary), *((_set_sheet(summary, sets),) if len(sets) > 1 else ())),
-        caption=caption(summary, result),
-        conditions=_conditions(summary, result),
+        sheets=(_main_sheet(summary, result), *((_set_sheet(summary, sets),) if len(sets) > 1 else ())),
+        layers=None if material.layers is None else _layer_sheet(material.layers),
+        devices=_device_sheet(material) if material.devices else None,
+        conditions=conditions_of(summary, result),
         files=_files(summary),
         origins=_origins(summary),
         protocol=_protocol(summary.protocol),
@@ -112,7 +124,7 @@ def crop_caption(crop: Crop) -> str:
 def _reasons(summary: Summary) -> tuple[str, ...]:
     found = []
     pick, reference, plain = summary.pick, summary.float_row, summary.baseline
-    if reference is not None and plain is not None:
+    if reference and plain and reference.psnr_db is not None and plain.psnr_db is not None:
         gain = reference.psnr_db - plain.psnr_db
         without = "its input" if plain.scheme == INPUT else "bicubic upscaling"
         found.append(
@@ -149,11 +161,11 @@ def _tiles(summary: Summary) -> tuple[Tile, ...]:
     if pick is None or reference is None:
         return ()
     row, side = pick.row, shape_text(pick.row.shape)
+    instead = f"{fixed(row.psnr_db, 3)} instead of {fixed(reference.psnr_db, 3)} dB"
+    drop = Tile("Drop", fixed(row.drop_db, 3), "dB", instead)
     speed = Tile("Speed", times(row.ratio_to_float32), "", f"{_ms(row)} instead of {_ms(reference)} ms at {side}")
     return (
-        Tile(
-            "Drop", fixed(row.drop_db, 3), "dB", f"{fixed(row.psnr_db, 3)} instead of {fixed(reference.psnr_db, 3)} dB"
-        ),
+        *((drop,) if summary.with_truth else ()),
         *((speed,) if summary.steady else ()),
         Tile("Size", fixed(row.kib, 0), "KiB", f"instead of {fixed(reference.kib, 0)} KiB"),
         Tile("Fidelity", fixed(row.fidelity_db, 1), "dB", "PSNR of its output against float32’s"),
@@ -165,14 +177,19 @@ def _ms(row: QuantizeRow) -> str:
 
 
 def _kind(row: QuantizeRow, summary: Summary) -> str:
-    if summary.pick is not None and row.scheme == summary.pick.row.scheme:
+    return _kind_of(row.scheme, summary)
+
+
+def _kind_of(scheme: str, summary: Summary) -> str:
+    if summary.pick is not None and scheme == summary.pick.row.scheme:
         return "pick"
-    return "int8" if row.scheme.startswith(INT8) else "float" if row.scheme == FLOAT else "plain"
+    return "int8" if scheme.startswith(INT8) else "float" if scheme == FLOAT else "plain"
 
 
-def _main_sheet(summary: Summary) -> Sheet:
+def _main_sheet(summary: Summary, result: Result) -> Sheet:
     rows = tuple(Row(tuple(column.text(row) for column in MAIN), _kind(row, summary)) for row in summary.rows)
-    return Sheet(f"{summary.model} · {heading(summary, summary.rows[0].image_set)}", (), MAIN, rows)
+    title = f"{summary.model} · {heading(summary, summary.rows[0].image_set)}"
+    return Sheet(title, (), MAIN, rows, notes=(caption(summary, result),))
 
 
 def _set_sheet(summary: Summary, sets: Mapping[str, Sequence[QuantizeRow]]) -> Sheet:
@@ -184,7 +201,35 @@ def _set_sheet(summary: Summary, sets: Mapping[str, Sequence[QuantizeRow]]) -> S
     return Sheet("Each set", groups, (SCHEME, *PER_SET * len(sets)), tuple(rows))
 
 
-def _conditions(summary: Summary, result: Result) -> tuple[tuple[str, str], ...]:
+def _layer_sheet(found: Sensitivity) -> Sheet:
+    rows = tuple(Row(cells, "plain") for cells in layer_cells(found))
+    images = f"{found.images} images" + (f" of {found.image_set}" if found.image_set else "")
+    base = "" if found.base_psnr_db is None else f"; the whole int8 model has {fixed(found.base_psnr_db, 3)} dB"
+    note = (
+        f"{found.scheme} on {images}, protocol {found.protocol}{base}. Alone: drop where only this layer is int8. "
+        "Left out: what is won where this layer alone stays float."
+    )
+    return Sheet("Sensitivity of each layer", (), LAYER_HEADS, rows, notes=(note,))
+
+
+def _device_sheet(material: Material) -> Sheet:
+    found = places(material.result, material.devices)
+    rows = tuple(
+        Row(cells, _kind_of(cells[0], material.summary)) for cells in device_cells(material.summary, material.devices)
+    )
+    heads = tuple(Head(title, unit, numeric=title != "parity") for title, unit in PER_DEVICE)
+    groups = (("", 1), *((place.name, len(PER_DEVICE)) for place in found))
+    notes = (
+        "Each file in the fastest way that was measured on the device (delegate, threads). Drop: of the device's own "
+        "pictures. Parity: its pictures against this machine's.",
+        *(f"{place.name}: {place.what}" for place in found),
+        *(f"{result.rows[0].model}: {note}" for result in material.devices for note in result.notes),
+    )
+    return Sheet("Devices side by side", groups, (SCHEME, *heads * len(found)), rows, notes=notes)
+
+
+def conditions_of(summary: Summary, result: Result) -> tuple[tuple[str, str], ...]:
+    """(fact, value) of the machine and the run; a dash for what could not be read."""
     facts = next((row.facts for row in summary.rows if row.facts is not None), None)
     return (
         ("measured", result.created.replace("T", " ").replace("+00:00", " UTC")),
@@ -237,13 +282,14 @@ def _origins(summary: Summary) -> tuple[tuple[str, str], ...]:
     return tuple((what, text) for what, text in found if text)
 
 
-def _images(summary: Summary, title: str, rows: Sequence[QuantizeRow]) -> Images:
+def _images(summary: Summary, title: str, rows: Sequence[QuantizeRow]) -> Sheet:
     """PSNR of every image: the baseline, float32 and the pick."""
     pick = summary.pick.row.scheme if summary.pick is not None else None
-    shown = [row for row in rows if row.card is None or row.scheme in (FLOAT, pick)]
+    shown = [row for row in rows if row.psnr_db is not None and (row.card is None or row.scheme in (FLOAT, pick))]
     names = tuple(rows[0].psnr_per_image)
-    lines = tuple((name, *(_per_image(row, name) for row in shown)) for name in names)
-    return Images(f"{title}, {len(names)} images", tuple(row.scheme for row in shown), lines)
+    lines = tuple(Row((name, *(_per_image(row, name) for row in shown)), "plain") for name in names)
+    heads = (Head("image", numeric=False), *(Head(row.scheme, "dB") for row in shown))
+    return Sheet(f"{title}, {len(names)} images", (), heads, lines)
 
 
 def _per_image(row: QuantizeRow, name: str) -> str:

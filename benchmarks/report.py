@@ -1,53 +1,74 @@
-"""The report of one result: plots, Markdown beside them, and one HTML page that needs nothing else.
+"""The report of one model: plots, Markdown and CSV beside them, and one HTML page that needs nothing else.
 
-Everything but the crops comes from ``results.json``, so a report can be made again from it
-(``python -m benchmarks report``); the crops come from ``plots/crops.json`` beside it, if it is there.
+Everything comes from files in the report's folder and beside it (see `benchmarks.material`), so a report can be made
+again without measuring: ``python -m benchmarks report``.
 """
 
 import base64
-import json
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from benchmarks.crops import Crop, crops_of
-from benchmarks.page import Sheet, crop_caption, page_of
-from benchmarks.plots import DARK, LIGHT, PLOTS, THEMES, render
-from benchmarks.summary import summarise
-from octopix.errors import ResultError
+from benchmarks.crops import HEAT, Crop
+from benchmarks.drawing import png, svg
+from benchmarks.material import PLOT_FOLDER, Material, gather, read_quantize_result
+from benchmarks.page import Page, Sheet, crop_caption, page_of
+from benchmarks.plots import PLOTS
+from benchmarks.sheets import write_sheets
 from octopix.files import write_bytes, write_text
-from octopix.results import Result, read_result
+from octopix.results import Result
 
 TEMPLATES = Path(__file__).parent / "templates"
-RESULTS, PLOT_FOLDER, CROP_LIST = "results.json", "plots", "crops.json"
+HTML, MARKDOWN, CSV = "report.html", "report.md", "report.csv"
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """One plot in both themes, PNG."""
+    """One plot."""
 
     name: str
     title: str
     explanation: str
-    images: Mapping[str, bytes]
-    """Theme name -> PNG."""
+    svg: bytes
+    """For light and dark pages."""
+    png: bytes | None
+    """For light ones, where no page shows the SVG."""
+
+
+@dataclass(frozen=True)
+class ModelReport:
+    """What the templates show of one model."""
+
+    page: Page
+    plots: tuple[Drawn, ...]
+    crops: tuple[Crop, ...]
+    pictures: Path
+    """Folder of the crops."""
 
 
 def write_report(result: Result, folder: Path) -> tuple[Path, ...]:
-    """Write ``report.html``, ``report.md`` and ``plots/*.png`` into ``folder``; returns the first two."""
-    plots = draw(result)
-    for plot in plots:
-        write_bytes(folder / PLOT_FOLDER / f"{plot.name}.png", plot.images[LIGHT.name])
-    crops = _read_crops(folder / PLOT_FOLDER)
-    context = {"page": page_of(result), "plots": plots, "crops": crops, "plot_folder": PLOT_FOLDER}
-    tiles = {name: (folder / PLOT_FOLDER / name).read_bytes() for crop in crops for name in crop.tiles.values()}
-    html, markdown = folder / "report.html", folder / "report.md"
-    write_text(html, _environment(tiles).get_template("report.html.j2").render(context))
-    write_text(markdown, _environment(tiles).get_template("report.md.j2").render(context))
-    return html, markdown
+    """Write ``report.html``, ``report.md``, ``report.csv`` and ``plots/*.png`` into ``folder``.
+
+    Returns:
+        The first three.
+
+    Raises:
+        ResultError: something in the folder that belongs to the report is damaged or of another model.
+    """
+    material = gather(result, folder)
+    model = model_report(material, pictures=True)
+    for plot in model.plots:
+        if plot.png is not None:
+            write_bytes(folder / PLOT_FOLDER / f"{plot.name}.png", plot.png)
+    html, markdown, table = folder / HTML, folder / MARKDOWN, folder / CSV
+    write_text(html, rendered("report.html.j2", model=model))
+    write_text(markdown, rendered("report.md.j2", model=model, plot_folder=PLOT_FOLDER))
+    write_sheets(table, [material])
+    return html, markdown, table
 
 
 def rewrite_report(results: Path) -> tuple[Path, ...]:
@@ -56,29 +77,38 @@ def rewrite_report(results: Path) -> tuple[Path, ...]:
     Raises:
         ResultError: not a result of `make quantize`.
     """
-    result = read_result(results)
-    if result.kind != "quantize" or not result.rows:
-        raise ResultError(
-            expected=f"the results.json of `make quantize` at {results}",
-            got=f"a result of kind {result.kind} with {len(result.rows)} rows",
-            do="give reports/<model>/results.json",
-        )
-    return write_report(result, results.parent)
+    return write_report(read_quantize_result(results), results.parent)
 
 
-def draw(result: Result) -> tuple[Drawn, ...]:
-    """All plots that this result has the figures for."""
-    summary = summarise(result)
-    return tuple(
-        Drawn(
-            plot.name,
-            plot.title,
-            plot.explanation,
-            {theme.name: render(plot, summary, result, theme) for theme in THEMES},
-        )
-        for plot in PLOTS.values()
-        if plot.fits(summary)
+def model_report(material: Material, *, pictures: bool, crops: int | None = None) -> ModelReport:
+    """What there is to show.
+
+    Args:
+        material: of one model.
+        pictures: draw the plots as PNG too.
+        crops: at most so many.
+    """
+    return ModelReport(
+        page=page_of(material),
+        plots=draw(material, pictures=pictures),
+        crops=material.crops[:crops],
+        pictures=material.folder / PLOT_FOLDER,
     )
+
+
+def draw(material: Material, *, pictures: bool = True) -> tuple[Drawn, ...]:
+    """All plots that there are figures for."""
+    found = []
+    for plot in PLOTS.values():
+        if plot.fits(material):
+            figure = plot.draw(material)
+            found.append(Drawn(plot.name, plot.title, plot.explanation, svg(figure), png(figure) if pictures else None))
+    return tuple(found)
+
+
+def rendered(template: str, **context: Any) -> str:
+    """A page."""
+    return _environment().get_template(template).render(context)
 
 
 def group_of(table: Sheet, place: int) -> str:
@@ -87,30 +117,29 @@ def group_of(table: Sheet, place: int) -> str:
     return f"{groups[place]} " if groups and groups[place] else ""
 
 
-def data_uri(png: bytes) -> str:
-    """A PNG as an address that holds the picture itself."""
-    return "data:image/png;base64," + base64.b64encode(png).decode()
+def crop_note(crops: Sequence[Crop]) -> str:
+    """What the tiles of all crops are."""
+    first = crops[0]
+    note = (
+        f"Of each set, images from the largest to the smallest drop, each cut where {first.scheme} differs most from "
+        "float32."
+    )
+    if HEAT not in first.tiles:
+        return f"{note} The last tile is that difference in luma, {first.gain} times amplified; mid-grey is none."
+    return f"{note} The heat map is that difference in luma: black is none, yellow {brightest(first)} levels or more."
 
 
-def _read_crops(folder: Path) -> tuple[Crop, ...]:
-    path = folder / CROP_LIST
-    if not path.exists():
-        return ()
-    try:
-        crops = crops_of(json.loads(path.read_bytes()))
-    except ValueError as error:
-        raise _spoilt(path, str(error)) from error
-    missing = [name for crop in crops for name in crop.tiles.values() if not (folder / name).is_file()]
-    if missing:
-        raise _spoilt(path, f"no {missing[0]} beside it")
-    return crops
+def brightest(crop: Crop) -> int:
+    """Grey levels of difference from which the heat map is brightest."""
+    return -(-255 // crop.gain)
 
 
-def _spoilt(path: Path, got: str) -> ResultError:
-    return ResultError(expected=f"a list of crops in {path}", got=got, do="measure again, or delete the list")
+def _uri(content: bytes, kind: str) -> str:
+    """An address that holds the picture itself."""
+    return f"data:image/{kind};base64," + base64.b64encode(content).decode()
 
 
-def _environment(tiles: Mapping[str, bytes]) -> Environment:
+def _environment() -> Environment:
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=lambda name: name is not None and name.endswith(".html.j2"),
@@ -119,11 +148,12 @@ def _environment(tiles: Mapping[str, bytes]) -> Environment:
         lstrip_blocks=True,
     )
     environment.globals["style"] = Markup((TEMPLATES / "report.css").read_text(encoding="utf-8"))
-    environment.globals["dark"] = DARK.name
-    environment.globals["light"] = LIGHT.name
-    environment.filters["data_uri"] = data_uri
-    environment.filters["tile_uri"] = lambda name: data_uri(tiles[name])
+    environment.globals["script"] = Markup((TEMPLATES / "report.js").read_text(encoding="utf-8"))
+    environment.filters["svg_uri"] = lambda content: _uri(content, "svg+xml")
+    environment.filters["tile_uri"] = lambda place: _uri((place[0] / place[1]).read_bytes(), "png")
     environment.filters["cell"] = lambda text: str(text).replace("|", r"\|")
     environment.filters["crop_caption"] = crop_caption
+    environment.filters["crop_note"] = crop_note
+    environment.filters["brightest"] = brightest
     environment.filters["group_of"] = group_of
     return environment

@@ -144,15 +144,19 @@ def mean_rows(rows: Sequence[QuantizeRow]) -> tuple[QuantizeRow, ...]:
 
 
 def _mean_row(rows: Sequence[QuantizeRow]) -> QuantizeRow:
-    drops = [row.drop_db for row in rows if row.drop_db is not None]
     return dataclasses.replace(
         rows[0],
         image_set=mean_title([row.image_set for row in rows]),
-        psnr_db=statistics.fmean(row.psnr_db for row in rows),
-        ssim=statistics.fmean(row.ssim for row in rows),
-        drop_db=statistics.fmean(drops) if drops else None,
+        psnr_db=_mean([row.psnr_db for row in rows]),
+        ssim=_mean([row.ssim for row in rows]),
+        drop_db=_mean([row.drop_db for row in rows]),
         fidelity_db=mean_fidelity([row.fidelity_db for row in rows]),
     )
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.fmean(known) if known else None
 
 
 def mean_title(names: Sequence[str]) -> str:

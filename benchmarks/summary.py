@@ -1,5 +1,6 @@
 """What the figures mean: which int8 file to ship, what that costs and saves, and what weakens the statement."""
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from benchmarks.columns import fixed, shape_text
 from benchmarks.quality import BASELINES
 from benchmarks.suite import QUICK, mean_rows, rows_by_set
 from octopix.card import Quality
+from octopix.errors import ResultError
 from octopix.latency import Latency
 from octopix.results import QuantizeRow, Result
 
@@ -54,6 +56,11 @@ class Summary:
     """Whether every latency is firm enough to claim a speed-up by."""
     warnings: tuple[str, ...]
 
+    @property
+    def with_truth(self) -> bool:
+        """Whether there was ground truth to compare with; else fidelity is all there is."""
+        return all(row.psnr_db is not None for row in self.rows)
+
     def row(self, scheme: str) -> QuantizeRow | None:
         """The row of that scheme over all sets."""
         return next((row for row in self.rows if row.scheme == scheme), None)
@@ -94,14 +101,42 @@ def quantize_rows(result: Result) -> tuple[QuantizeRow, ...]:
     return tuple(row for row in result.rows if isinstance(row, QuantizeRow))
 
 
+def psnr_of(row: QuantizeRow) -> float:
+    """PSNR in dB of a row that was compared with ground truth.
+
+    Raises:
+        ResultError: it was not.
+    """
+    if row.psnr_db is None:
+        raise ResultError(
+            expected=f"{row.model} compared with ground truth",
+            got="fidelity alone",
+            do="measure it with ground truth (--reference)",
+        )
+    return row.psnr_db
+
+
 def _pick(rows: Sequence[QuantizeRow]) -> Pick | None:
     candidates = [row for row in rows if row.scheme.startswith(INT8)]
+    if any(row.psnr_db is None for row in rows):
+        return _most_faithful(candidates)
     validated = [(row, row.card.validation) for row in candidates if row.card and row.card.validation]
     reason = _no_common_ground(len(candidates), [quality for _, quality in validated])
     if validated and not reason:
         return Pick(min(validated, key=lambda pair: pair[1].drop)[0], "validation")
     measured = [row for row in candidates if row.drop_db is not None]
     return Pick(min(measured, key=lambda row: row.drop_db or 0.0), "test", reason) if measured else None
+
+
+def _most_faithful(candidates: Sequence[QuantizeRow]) -> Pick | None:
+    """Without ground truth: by the fidelity that the cards state on the same pictures, else by what was measured."""
+    stated = [(row, row.card.faithful) for row in candidates if row.card and row.card.faithful]
+    if stated and len(stated) == len(candidates) and len({(each.image_set, each.images) for _, each in stated}) == 1:
+        best = max(stated, key=lambda pair: math.inf if pair[1].fidelity is None else pair[1].fidelity)
+        return Pick(best[0], "validation")
+    measured = [row for row in candidates if row.fidelity_db is not None]
+    reason = "" if len(measured) < 2 else "not every card says how faithful its file is"
+    return Pick(max(measured, key=lambda row: row.fidelity_db or 0.0), "test", reason) if measured else None
 
 
 def _no_common_ground(candidates: int, found: Sequence[Quality]) -> str:
@@ -167,11 +202,21 @@ def verdict(summary: Summary) -> str:
     if summary.pick is None:
         return "No int8 file was measured."
     row, reference = summary.pick.row, summary.float_row
+    if not summary.with_truth:
+        return _verdict_by_fidelity(summary, row)
     if reference is None or row.drop_db is None:
         return f"{row.scheme} reaches {fixed(row.psnr_db, 2)} dB; without {FLOAT} its cost is not known."
     speed = f" and {_speed(row)}" if summary.steady else ""
     size = f"{fixed(row.kib, 0)} KiB instead of {fixed(reference.kib, 0)}"
     return f"Ship {row.scheme}: it {_cost(row.drop_db)}{speed}, in {size}."
+
+
+def _verdict_by_fidelity(summary: Summary, row: QuantizeRow) -> str:
+    speed = f", runs {fixed(row.ratio_to_float32, 2)} times as fast" * (summary.steady and bool(row.ratio_to_float32))
+    return (
+        f"Ship {row.scheme}: its pictures are {fixed(row.fidelity_db, 1)} dB (PSNR) from float32's{speed}, in "
+        f"{fixed(row.kib, 0)} KiB. Without ground truth, what that costs in quality is not known."
+    )
 
 
 def _cost(drop: float) -> str:

@@ -15,7 +15,7 @@ import yaml
 from benchmarks.artifacts import FLOAT
 from benchmarks.columns import NONE, fixed
 from benchmarks.quality import BASELINES
-from benchmarks.summary import quantize_rows
+from benchmarks.summary import psnr_of, quantize_rows, summarise
 from octopix.errors import ResultError
 from octopix.files import write_json, write_text
 from octopix.records import from_json, parse
@@ -102,7 +102,7 @@ def update(zoo: Zoo, reports: Path) -> Zoo:
         raise ResultError(
             expected=f"reports/<model>/results.json in {reports}", got="none", do="run: make quantize MODEL=all"
         )
-    full = {name: result for name, result in found.items() if not _quick(result)}
+    full = {name: result for name, result in found.items() if not _quick(result) and summarise(result).with_truth}
     fresh = {name: entry_of(result) for name, result in full.items()}
     return Zoo(dict(sorted({**zoo.models, **fresh}.items())))
 
@@ -139,8 +139,8 @@ def _figures(row: QuantizeRow, rows: Sequence[QuantizeRow]) -> SetFigures:
     return SetFigures(
         protocol=row.protocol,
         images=sum(value is not None for value in row.psnr_per_image.values()),
-        psnr=row.psnr_db,
-        ssim=row.ssim,
+        psnr=psnr_of(row),
+        ssim=row.ssim or 0.0,
         baseline=plain.scheme if plain else None,
         baseline_psnr=plain.psnr_db if plain else None,
     )

@@ -62,8 +62,10 @@ class QuantizeRow:
     scheme: str
     image_set: str
     protocol: str
-    psnr_db: float
-    ssim: float
+    psnr_db: float | None
+    """None where there is no ground truth, as on a user's own pictures: fidelity is all there is."""
+    ssim: float | None
+    """None as well then."""
     shape: tuple[int, ...]
     """Network input that FLOPs and latency refer to, batch first: (1, H, W, C)."""
     flops_convention: str

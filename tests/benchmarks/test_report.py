@@ -1,5 +1,6 @@
 """The report: one page without a network, no figure lost, made again from its JSON."""
 
+import csv
 import dataclasses
 import json
 import re
@@ -14,7 +15,9 @@ import pytest
 from matplotlib.text import Text
 
 from benchmarks.crops import busiest, crops_of
-from benchmarks.plots import DARK, LIGHT, PLOTS, spread
+from benchmarks.drawing import DARK, LIGHT, frontier, spread
+from benchmarks.material import Material, gather
+from benchmarks.plots import PLOTS
 from benchmarks.report import draw, rewrite_report, write_report
 from benchmarks.summary import summarise
 from octopix.errors import ResultError
@@ -72,6 +75,11 @@ def html_of(result: Result, folder: Path) -> str:
     return write_report(result, folder)[0].read_text(encoding="utf-8")
 
 
+def material_of(result: Result) -> Material:
+    """A result with nothing beside it."""
+    return gather(result, Path("nowhere"))
+
+
 def add_crop(folder: Path) -> None:
     """One crop of two tiles, as `write_crops` leaves it."""
     plots = folder / "plots"
@@ -97,7 +105,8 @@ def test_the_page_fetches_nothing_and_its_tags_match(report: Path) -> None:
     page = Page(text)
     assert page.addresses
     assert all(address.startswith("data:") for address in page.addresses)
-    assert not page.tags & {"script", "iframe", "object", "embed"}
+    assert not page.tags & {"iframe", "object", "embed"}
+    assert "default-src 'none'" in text  # whatever a later change brings in, browsers will not fetch it
     style = text[text.index("<style>") : text.index("</style>")]
     assert not re.search(r"url\(|@import|http", style)
     assert page.missing_alt == 0
@@ -107,11 +116,11 @@ def test_the_page_is_for_phones_and_for_light_and_dark(make_result: Make, report
     text = (report / "report.html").read_text(encoding="utf-8")
     assert '<meta name="viewport" content="width=device-width' in text
     assert "prefers-color-scheme: dark" in text
-    for plot in draw(make_result()):
-        light, dark = plot.images[LIGHT.name], plot.images[DARK.name]
-        corners = [cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)[0, 0].mean() for png in (light, dark)]
-        assert corners[0] > 200, plot.name  # near white
-        assert corners[1] < 55, plot.name  # near black
+    for plot in draw(material_of(make_result())):
+        svg = plot.svg.decode()
+        assert svg.count(LIGHT.ink) == svg.count(DARK.ink) == 1, plot.name  # where the variable gets its two values
+        assert "var(--ink)" in svg, plot.name
+        assert "prefers-color-scheme: dark" in svg, plot.name
 
 
 def test_no_figure_of_the_result_is_lost(report: Path) -> None:
@@ -130,6 +139,24 @@ def test_no_figure_of_the_result_is_lost(report: Path) -> None:
     for name in ("Set5/baby.png", "Set5/bird.png", "Set14/zebra.png"):
         assert name in cells
         assert name in markdown
+
+
+def test_the_csv_has_every_figure_unrounded_with_its_conditions(report: Path) -> None:
+    result = read_result(report / "results.json")
+    with (report / "report.csv").open(encoding="utf-8", newline="") as file:
+        lines = list(csv.DictReader(file))
+    found = {(line["scheme"], line["what"], line["of"], line["figure"]): line for line in lines}
+    assert len(found) == len(lines)  # no figure twice
+    for row in result.rows:
+        assert isinstance(row, QuantizeRow)
+        assert float(found[row.scheme, "set", row.image_set, "PSNR"]["value"]) == row.psnr_db
+        for name, value in row.psnr_per_image.items():
+            assert float(found[row.scheme, "image", name, "PSNR"]["value"]) == value
+        if row.latency is not None:
+            line = found[row.scheme, "file", "1x128x128x1", "latency median"]
+            assert float(line["value"]) == row.latency.median_ms
+            assert (line["unit"], line["threads"], line["runtime"]) == ("ms", "1", "ai-edge-litert 2.3.0")
+            assert line["measured"] == result.created
 
 
 def test_conditions_and_calibration_are_stated(make_result: Make, tmp_path: Path) -> None:
@@ -168,7 +195,7 @@ def test_on_a_noisy_machine_no_speed_is_put_in_front(make_result: Make, tmp_path
 
 def test_names_cannot_break_the_page_or_the_table(make_result: Make, tmp_path: Path) -> None:
     result = make_result(images={"a|b": {"<script>alert(1)</script>.png": 30.0}})
-    assert "<script>" not in html_of(result, tmp_path)
+    assert "<script>alert" not in html_of(result, tmp_path)
     write_report(make_result(images={"a|b": {"x.png": 30.0}, "c": {"y.png": 31.0}}), tmp_path)
     table = (tmp_path / "report.md").read_text(encoding="utf-8").split("Each set:")[1].split("## Plots")[0]
     widths = {len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines() if line.startswith("|")}
@@ -178,7 +205,7 @@ def test_names_cannot_break_the_page_or_the_table(make_result: Make, tmp_path: P
 def test_pictures_of_the_markdown_are_there(report: Path) -> None:
     links = re.findall(r"!\[[^]]*]\(([^)]*)\)", (report / "report.md").read_text(encoding="utf-8"))
     assert {Path(link).name for link in links} == {
-        *("drop.png", "latency-quality.png", "psnr-per-image.png", "a.png", "b.png")
+        *("drop.png", "latency.png", "size.png", "latency-quality.png", "psnr-per-image.png", "a.png", "b.png")
     }
     for link in links:
         assert cv2.imread(str(report / link)) is not None, link
@@ -230,7 +257,7 @@ def test_another_kind_of_result_is_refused(tmp_path: Path) -> None:
 def test_long_names_of_sets_do_not_push_the_legend_off_the_plot(make_result: Make) -> None:
     names = ("Set5 (quick: first 4)", "Set14 (quick: first 4)", "BSDS500 val (quick: first 4)")
     result = make_result(images={name: {f"{name}.png": 30.0} for name in names})
-    figure = PLOTS["drop"].draw(summarise(result), result, LIGHT)
+    figure = PLOTS["drop"].draw(material_of(result))
     figure.draw_without_rendering()
     box = figure.legends[0].get_window_extent()
     assert box.x0 >= 0
@@ -239,7 +266,7 @@ def test_long_names_of_sets_do_not_push_the_legend_off_the_plot(make_result: Mak
 
 def test_marks_at_the_edge_are_drawn_whole(make_result: Make) -> None:
     result = make_result(schemes=("bicubic", "float32", "float16"))  # float16 loses 0 dB: all marks at the edge
-    (axis,) = PLOTS["drop"].draw(summarise(result), result, LIGHT).axes
+    (axis,) = PLOTS["drop"].draw(material_of(result)).axes
     marks = [line for line in axis.lines if line.get_label() in ("Set5", "Set14")]
     assert [line.get_clip_on() for line in marks] == [False, False]
 
@@ -252,10 +279,11 @@ def test_no_label_lies_over_the_dot_of_a_scheme(make_result: Make) -> None:
 
     whole = make_result(schemes=("bicubic", "float32", "int8-qat", "float16", "int8-ptq-mse"))
     result = dataclasses.replace(whole, rows=tuple(map(level, whole.rows)))  # type: ignore[arg-type]
-    figure = PLOTS["latency-quality"].draw(summarise(result), result, LIGHT)
+    figure = PLOTS["latency-quality"].draw(material_of(result))
     figure.draw_without_rendering()
     (axis,) = figure.axes
-    dots = [axis.transData.transform((line.get_xdata()[0], line.get_ydata()[0])) for line in axis.lines]
+    marks = [line for line in axis.lines if line.get_marker() == "o"]
+    dots = [axis.transData.transform((line.get_xdata()[0], line.get_ydata()[0])) for line in marks]
     assert len(dots) == 4
     for label in axis.texts:
         box = Text.get_window_extent(label)  # of the words; an annotation's own would take in its arrow
@@ -268,6 +296,12 @@ def test_labels_keep_their_order_and_distance() -> None:
     assert np.array_equal(np.argsort(placed), np.argsort(wanted))
     assert np.diff(np.sort(placed)).min() >= 0.1 - 1e-9  # sums of tenths in binary
     assert placed[2] == 0.2  # nobody is near, so it stays
+
+
+def test_the_pareto_front_is_what_nothing_beats_in_both() -> None:
+    cost, worth = np.array([3.0, 1.0, 2.0, 2.0, 4.0]), np.array([9.0, 5.0, 5.0, 7.0, 9.0])
+    # 1 is the cheapest; 3 is better than 2 at its cost; 0 is the best, and 4 costs more for as much.
+    assert frontier(cost, worth).tolist() == [1, 3, 0]
 
 
 def test_crops_are_cut_where_the_difference_is() -> None:
