@@ -5,6 +5,7 @@
 MODEL  = espcn_x4
 SCHEME = all
 BUDGET =
+KEEP_FLOAT  =
 DATA   =
 PAIRS  =
 CALIBRATION =
@@ -34,7 +35,7 @@ own = $${CALIBRATION:+--calibration "$$CALIBRATION"} $${REFERENCE:+--reference "
 quick = $(if $(filter-out 0 no false,$(QUICK)),--quick)
 
 # Recipes read the values from their environment, so spaces and quotes in them reach the programs as they are.
-export MODEL SCHEME BUDGET DATA PAIRS CALIBRATION REFERENCE VALUE_RANGE OUT TARGET HOST SERIAL TESTS
+export MODEL SCHEME BUDGET KEEP_FLOAT DATA PAIRS CALIBRATION REFERENCE VALUE_RANGE OUT TARGET HOST SERIAL TESTS
 
 .DEFAULT_GOAL := help
 .PHONY: help setup check test test-slow test-devices train quantize deploy bench bench-pi bench-android report clean
@@ -69,7 +70,7 @@ train: $(READY) ## train MODEL, or go on where a stopped run was
 
 quantize: $(READY) ## MODEL to int8 by SCHEME, or within BUDGET dB: the .tflite files, then the table and the report
 	@code=0; $(RUN) quantize --model "$$MODEL" $(within) --out "$$OUT/artifacts" $${DATA:+--data "$$DATA"} \
-	    $(own) $(quick) || code=$$?; \
+	    $${KEEP_FLOAT:+--keep-float "$$KEEP_FLOAT"} $(own) $(quick) || code=$$?; \
 	[ $$code = 0 ] || [ $$code = 3 ] || exit $$code; \
 	[ ! -e "$$MODEL" ] || exit $$code; \
 	$(MAKE) --no-print-directory report && exit $$code

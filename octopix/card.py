@@ -92,6 +92,8 @@ class ModelCard:
     enlarged: bool = False
     """The network is 1:1: whoever runs it first enlarges the picture ``scale`` times by MATLAB's bicubic."""
     corrections: tuple[str, ...] = ()
+    float_layers: tuple[str, ...] = ()
+    """Layers of an int8 model that stayed in float, for what 8 bits cost there."""
     calibration: Calibration | None = None
     validation: Quality | None = None
     faithful: Fidelity | None = None

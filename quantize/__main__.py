@@ -9,27 +9,28 @@ python -m quantize stock --model espcn_x4 [--data DIR] [--out peers]
 """
 
 import argparse
-import contextlib
 import dataclasses
 import statistics
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from octopix.errors import ConfigError
 from octopix.exits import exit_code_of
 from octopix.files import dump_json
-from quantize.schemes import Scheme, known_schemes, parse_scheme, parse_schemes
+from quantize.commands import add_sensitivity
+from quantize.options import ALL, add_float_model, common_options, introduction, place, subject_of
+from quantize.progress import progress
+from quantize.schemes import Scheme, known_schemes, parse_scheme, parse_schemes, selective
 from quantize.stock import add_stock
 from train.quiet import native_noise_dropped
 
 if TYPE_CHECKING:
     from octopix.results import Result
     from quantize.budget import Rung
-    from quantize.given import Given
     from quantize.pipeline import Artifact
-    from quantize.workbench import Subject, Watch
+    from quantize.workbench import Subject
     from train.data.sources import DataHome
 
 
@@ -44,9 +45,6 @@ LACK = (
 )
 """Why a model of the user's lacks a scheme."""
 
-ALL = "all"
-"""In place of a model's name: every model whose weights are there."""
-
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code: 2 an error of the user's, 3 a missed budget, 130 Ctrl-C."""
@@ -56,15 +54,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument(
-        "--model",
-        default="espcn_x4",
-        help="name in the zoo, `all`, or a float .tflite, .keras file or SavedModel of yours (default: %(default)s)",
-    )
-    common.add_argument(
-        "--data", type=Path, help="folder of images (default: $OCTOPIX_DATA, else built-in photographs)"
-    )
+    common = common_options()
     parser = argparse.ArgumentParser(prog="python -m quantize")
     commands = parser.add_subparsers(required=True)
     models = commands.add_parser(
@@ -82,25 +72,19 @@ def _parser() -> argparse.ArgumentParser:
     models.add_argument(
         "--budget", type=float, metavar="DB", help="in place of --scheme: the cheapest int8 that loses at most DB dB"
     )
-    models.add_argument("--calibration", type=Path, help="for a model file: folder of pictures like those it will get")
-    models.add_argument("--reference", type=Path, help="their ground truth: a folder with the same names")
     models.add_argument(
-        "--value-range",
-        metavar="RANGE",
-        help="for a model file: 0..1, -1..1, 0..255 or IN:OUT (default: what its ends state)",
+        "--keep-float",
+        metavar="LAYERS",
+        help="with an int8-ptq scheme: layers to leave in float, joined by commas; `sensitivity` lists their names",
     )
-    models.add_argument("--weights", type=Path, help="float weights (default: those of the zoo), e.g. imported ones")
+    add_float_model(models)
     models.add_argument("--quick", action="store_true", help="short training, few images: not for figures")
     models.add_argument("--json", action="store_true", help="JSON on stdout, and nothing else there")
     models.set_defaults(run=_models)
     speed = commands.add_parser("conversion-speed", parents=[common], description="Time Keras model to int8 bytes.")
     speed.add_argument("--out", type=Path, default=Path("benchmarks/results/conversion-speed.json"))
     speed.set_defaults(run=_conversion_speed)
-    layers = commands.add_parser("sensitivity", parents=[common], description="Where int8 loses what, layer by layer.")
-    layers.add_argument("--scheme", default="int8-ptq-mse", help="an int8-ptq scheme (default: %(default)s)")
-    layers.add_argument("--weights", type=Path, help="float weights (default: those of the zoo)")
-    layers.add_argument("--json", action="store_true", help="JSON on stdout, and nothing else there")
-    layers.set_defaults(run=_sensitivity)
+    add_sensitivity(commands, common)
     inception = commands.add_parser(
         "inception", description="Export the feature network of `python -m benchmarks fid`."
     )
@@ -114,8 +98,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _models(options: argparse.Namespace) -> int | None:
-    schemes = parse_schemes(options.scheme)
-    home = _place(options)
+    schemes = _schemes(options)
+    home = place(options)
     models, untrained = _chosen(options)
     if options.budget is not None:
         return _within_budget(models, home, options)
@@ -130,10 +114,25 @@ def _models(options: argparse.Namespace) -> int | None:
     return None
 
 
+def _schemes(options: argparse.Namespace) -> tuple[Scheme, ...]:
+    """Those asked for; with ``--keep-float``, selective ones beside the full-integer ones they come from."""
+    schemes = parse_schemes(options.scheme)
+    if options.keep_float is None:
+        return schemes
+    names = [name.strip() for name in options.keep_float.split(",") if name.strip()]
+    if not names:
+        raise ConfigError(
+            expected="names of layers joined by commas", got=repr(options.keep_float), do="correct KEEP_FLOAT="
+        )
+    return (*schemes, *(selective(scheme, names) for scheme in schemes))
+
+
 def _within_budget(models: tuple[str, ...], home: "DataHome", options: argparse.Namespace) -> int:
     """Climb for each model; `MISSED` where one has no scheme within the budget."""
-    if options.scheme != "all":
-        raise ConfigError(expected="--scheme or --budget", got="both", do="leave one of them out")
+    if options.scheme != "all" or options.keep_float is not None:
+        raise ConfigError(
+            expected="--budget alone", got="--scheme or --keep-float beside it", do="leave one of them out"
+        )
     found = [_climb(model, home, options) for model in models]
     if options.json:
         print(dump_json(_payload([artifact for artifact, _ in found])), end="")
@@ -146,8 +145,9 @@ def _climb(model: str, home: "DataHome", options: argparse.Namespace) -> "tuple[
         from quantize.budget import best, climb
         from quantize.pipeline import BASELINE, measured, open_bench, written
 
-        with _progress(screen) as watch:
-            subject = _subject(model, home, options)
+        with progress(screen) as watch:
+            subject = subject_of(model, home, options)
+            _introduce(subject, options)
             bench, folder = open_bench(subject, home, options.out, quick=options.quick, watch=watch)
             rungs = []
             for rung in climb(bench, options.budget):
@@ -165,7 +165,11 @@ def _climb(model: str, home: "DataHome", options: argparse.Namespace) -> "tuple[
 
 def _rung_line(model: str, rung: "Rung") -> str:
     found = rung.measured
-    return f"{model:<18} {found.card.scheme:<31} drop {found.drop:7.3f} dB {found.seconds:8.1f} s"
+    line = f"{model:<18} {found.card.scheme:<31} drop {found.drop:7.3f} dB {found.seconds:8.1f} s"
+    if rung.cost is None:
+        return line
+    kept = ", ".join(found.card.float_layers)
+    return f"{line}  {rung.cost.mixed_ms:.2f} ms instead of {rung.cost.int8_ms:.2f}: {kept} in float"
 
 
 def _chosen(options: argparse.Namespace) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -186,29 +190,19 @@ def _quantize(
     with native_noise_dropped() as screen:
         from quantize.pipeline import quantize
 
-        subject = _subject(model, home, options)
+        subject = subject_of(model, home, options)
+        _introduce(subject, options)
         schemes = _offered(subject, schemes, options)
-        with _progress(screen) as watch:
+        with progress(screen) as watch:
             made = quantize(subject, schemes, home=home, out=options.out, quick=options.quick, watch=watch)
     if not options.json:
         print(_table(made), end="")
     return made
 
 
-def _subject(model: str, home: "DataHome", options: argparse.Namespace) -> "Subject":
-    """The zoo's model, or the user's; of this one, what was found out is told."""
-    given = _given(options)
-    if given is None:
-        from quantize.workbench import load_subject
-
-        return load_subject(model, options.weights)
-    from quantize.foreign import load_given
-
-    subject = load_given(given, home, quick=options.quick)
-    if not options.json:
-        spec = subject.spec
-        print(f"{spec.name}: {spec.task} ×{spec.scale}, {spec.channels}; {subject.training}")
-    return subject
+def _introduce(subject: "Subject", options: argparse.Namespace) -> None:
+    for line in introduction(subject, options):
+        print(line)
 
 
 def _offered(subject: "Subject", schemes: tuple[Scheme, ...], options: argparse.Namespace) -> tuple[Scheme, ...]:
@@ -226,7 +220,7 @@ def _offered(subject: "Subject", schemes: tuple[Scheme, ...], options: argparse.
 
 
 def _conversion_speed(options: argparse.Namespace) -> None:
-    home = _place(options)
+    home = place(options)
     with native_noise_dropped():
         from octopix.results import write_result
         from quantize.conversion_speed import conversion_speed
@@ -236,93 +230,12 @@ def _conversion_speed(options: argparse.Namespace) -> None:
     print(_speed_lines(result), end="")
 
 
-def _sensitivity(options: argparse.Namespace) -> None:
-    scheme = parse_scheme(options.scheme)
-    if scheme.kind != "int8-ptq":
-        raise ConfigError(expected="a scheme int8-ptq-…", got=scheme.name, do="for example --scheme int8-ptq-mse")
-    home = _place(options)
-    with native_noise_dropped() as screen:
-        from quantize.sensitivity import sensitivity
-        from quantize.workbench import Workbench, load_subject
-
-        with _progress(screen) as watch:
-            bench = Workbench(load_subject(options.model, options.weights), home, watch=watch)
-            candidate = bench.corrected(scheme).candidate
-            found = sensitivity(candidate, bench.judge, watch=lambda done, total: watch("layers", done, total))
-    rows = [dataclasses.asdict(each) for each in found]
-    if options.json:
-        print(dump_json({"model": options.model, "scheme": scheme.name, "layers": rows}), end="")
-        return
-    print(f"{options.model}, {scheme.name}: fidelity of int8 on held-back calibration crops, layer by layer")
-    print(f"{'layer':<40}{'MACs %':>8}{'alone in int8 dB':>18}{'gain in float dB':>18}")
-    for each in found:
-        print(
-            f"{each.name[-40:]:<40}{100 * each.macs_share:>8.1f}{each.fidelity_alone:>18.2f}{each.gain_in_float:>18.2f}"
-        )
-
-
 def _inception(options: argparse.Namespace) -> None:
     with native_noise_dropped():
         from quantize.inception import export_inception
 
         export_inception(options.out, options.weights)
     print(options.out)
-
-
-def _place(options: argparse.Namespace) -> "DataHome":
-    """Where images come from; refuses an unknown model too, both before TensorFlow's seconds of import."""
-    from train.data.sources import locate
-    from train.models import find_model
-
-    given = _given(options)
-    if given is not None:
-        from quantize.given import check_given
-
-        check_given(given)
-    elif options.model != ALL:
-        find_model(options.model)
-    return locate(options.data)
-
-
-def _given(options: argparse.Namespace) -> "Given | None":
-    """The user's model and images; None for the zoo's."""
-    from quantize.given import Given, is_given
-    from quantize.value_range import parse_value_range
-
-    extras = ("calibration", "reference", "value_range")
-    if options.model != ALL and is_given(options.model):
-        if getattr(options, "weights", None) is not None:
-            raise ConfigError(expected="a model of the zoo with --weights", got=options.model, do="leave one out")
-        calibration, reference, values = (getattr(options, extra, None) for extra in extras)
-        span = None if values is None else parse_value_range(values)
-        return Given(Path(options.model), calibration, reference, span)
-    for extra in extras:
-        if getattr(options, extra, None) is not None:
-            raise ConfigError(
-                expected=f"a model file with --{extra.replace('_', '-')}",
-                got=options.model,
-                do="give the images of a model of the zoo as DATA=",
-            )
-    return None
-
-
-@contextlib.contextmanager
-def _progress(screen: TextIO) -> "Iterator[Watch]":
-    """A bar on ``screen`` for a terminal; silence elsewhere."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    quiet = not screen.isatty()
-    with Progress(*columns, console=Console(file=screen), transient=True, disable=quiet) as bar:
-        task = bar.add_task("", total=None)
-
-        def watch(what: str, done: int, total: int) -> None:
-            if bar.tasks[0].description != what:
-                bar.reset(task, description=what, total=total or None)
-            bar.update(task, completed=done)
-
-        yield watch
 
 
 def _table(made: "tuple[Artifact, ...]") -> str:

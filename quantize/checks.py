@@ -4,13 +4,14 @@ The stock converter falls back to float in silence: without calibration images, 
 kernel, for a tensor without a range. What leaves `quantize` has passed the check of its scheme's kind.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
 
 from octopix.errors import ModelFileError
 from octopix.graph import Graph, Operator, Quantization, Tensor, constant, read_graph
 from octopix.runtime import open_session
+from quantize.filters import KINDS
 from quantize.schemes import Kind
 
 WEIGHT_AXIS: dict[str, int] = {
@@ -29,15 +30,23 @@ FLOATS = frozenset({"float16", "float32", "float64"})
 BYTE = 1 / 255
 
 
-def check(model: bytes, kind: Kind) -> None:
+def check(model: bytes, kind: Kind, *, left_in_float: Collection[int] = ()) -> None:
     """Check a model against its scheme's kind, then run it twice.
+
+    Args:
+        model: ``.tflite``.
+        kind: its scheme's.
+        left_in_float: convolutions of an int8 model that are to be float: 0 is the first to run.
 
     Raises:
         ModelFileError: the first thing that is not as it should be, with tensor or operator and its number.
     """
     graph = read_graph(model)
     _check_scales(graph)
-    CHECKS[kind](graph)
+    if left_in_float:
+        check_selective(graph, left_in_float)
+    else:
+        CHECKS[kind](graph)
     _check_repeats(model)
 
 
@@ -92,6 +101,20 @@ def check_int8(graph: Graph) -> None:
     _check_biases(graph, "int32")
 
 
+def check_selective(graph: Graph, left_in_float: Collection[int]) -> None:
+    """Float are the convolutions wanted, and nothing else that computes; 8-bit images at both ends."""
+    convolutions = [each.index for each in graph.operators if each.name in KINDS]
+    wanted = {convolutions[place] for place in left_in_float}
+    found = {each.index for each in _left_in_float(graph)}
+    if found != wanted:
+        names = (", ".join(_called(graph.operators[index]) for index in sorted(each)) for each in (wanted, found))
+        raise _wrong(*(f"{each or 'nothing'} in float" for each in names))
+    _check_ports(graph, "uint8")
+    for index in (*graph.inputs, *graph.outputs):
+        _check_image(graph.tensors[index])
+    _check_weights(graph, left_out=found)
+
+
 CHECKS: Mapping[Kind, Callable[[Graph], None]] = {
     "float32": check_float32,
     "float16": check_float16,
@@ -104,12 +127,7 @@ CHECKS: Mapping[Kind, Callable[[Graph], None]] = {
 
 def _check_kernels(graph: Graph) -> None:
     """Name all operators that the quantizer left in float, since it has no integer form of them."""
-
-    def is_float(index: int) -> bool:
-        return index >= 0 and graph.tensors[index].dtype in FLOATS
-
-    moved = {"QUANTIZE", "DEQUANTIZE"}
-    left = [each for each in graph.operators if each.name not in moved and any(map(is_float, each.outputs))]
+    left = _left_in_float(graph)
     if left:
         raise ModelFileError(
             expected="operators with int8 kernels",
@@ -117,6 +135,14 @@ def _check_kernels(graph: Graph) -> None:
             do="replace them in the network by others, such as convolutions, RELU, ADD and DEPTH_TO_SPACE; "
             "nothing was written",
         )
+
+
+def _left_in_float(graph: Graph) -> list[Operator]:
+    def is_float(index: int) -> bool:
+        return index >= 0 and graph.tensors[index].dtype in FLOATS
+
+    moved = {"QUANTIZE", "DEQUANTIZE"}
+    return [each for each in graph.operators if each.name not in moved and any(map(is_float, each.outputs))]
 
 
 def _check_types(graph: Graph, operator: Operator, allowed: frozenset[str]) -> None:
@@ -146,9 +172,9 @@ def _check_image(tensor: Tensor) -> None:
         raise _wrong(f"scale 1/255 and zero point 0 at {tensor.name}", f"{found.scales[0]} and {found.zero_points[0]}")
 
 
-def _check_weights(graph: Graph) -> None:
+def _check_weights(graph: Graph, *, left_out: Collection[int] = ()) -> None:
     for operator in graph.operators:
-        if operator.name not in WEIGHT_AXIS:
+        if operator.name not in WEIGHT_AXIS or operator.index in left_out:
             continue
         weights = graph.tensors[operator.inputs[1]]
         axis, found = WEIGHT_AXIS[operator.name], _quantization(weights)

@@ -13,6 +13,7 @@ from quantize import export
 from quantize.calibrators import Range
 from quantize.ranges import to_int8, to_int16x8
 from quantize.schemes import Kind, Scheme
+from quantize.selective import mixed, named
 from quantize.statistics import activations
 from quantize.transfer import transferred
 from quantize.workbench import QAT_SEED, Workbench
@@ -28,6 +29,8 @@ class Made:
     """How it was trained beyond the float model, for the card; None where it was not."""
     corrections: tuple[str, ...] = ()
     """Those that were kept, for the card."""
+    left_in_float: tuple[int, ...] = ()
+    """Convolutions of an int8 model that are float on purpose: 0 is the first to run."""
 
 
 Method = Callable[[Workbench, Scheme], Made]
@@ -39,9 +42,13 @@ QAT_JUDGEMENTS = 5
 
 def int8_ptq(bench: Workbench, scheme: Scheme) -> Made:
     """Calibrated ranges, and what corrections helped, written into the float graph; then TensorFlow's quantizer."""
-    if not scheme.corrections:
+    if not scheme.corrections and not scheme.keep_float:
         return Made(to_int8(bench.float_model, bench.ranges(str(scheme.calibrator))))
     corrected = bench.corrected(scheme)
+    if scheme.keep_float:
+        kept = named(corrected.candidate, scheme.keep_float)
+        places = tuple(each.place for each in kept)
+        return Made(mixed(corrected.candidate, kept), corrections=corrected.kept, left_in_float=places)
     return Made(corrected.candidate.int8, corrections=corrected.kept)
 
 

@@ -12,7 +12,7 @@ from octopix.errors import DataError
 from octopix.images import Array
 from octopix.protocols import PROTOCOLS, Protocol
 from quantize.calibration_set import HELD_BACK, CalibrationSet, cut_from, held_back
-from quantize.validation import Validation, fidelity, run, validation_of
+from quantize.validation import Validation, fidelity, middle, run, validation_of
 from train.data.degradations import as_channels
 from train.data.pairs import paired_folders
 from train.data.sources import file_ref, image_files
@@ -31,6 +31,12 @@ class Faithfulness:
     """Each picture, uint8 (h, w, C), twice."""
     float_outputs: tuple[Array, ...]
     protocol: Protocol
+
+    def cropped(self, multiple_of: int, float_model: bytes) -> "Faithfulness":
+        """The middle of every picture; see `quantize.validation.Validation.cropped`."""
+        middles = [middle(pair, 1, multiple_of)[0] for pair in self.pairs]
+        pairs = tuple((each, each) for each in middles)
+        return Faithfulness(self.image_set, pairs, tuple(run(float_model, pairs, self.protocol)), self.protocol)
 
     def quality(self, model: bytes, *, watch: Callable[[int], None] | None = None) -> Fidelity:
         """How close a model with a card comes to the float model."""

@@ -112,7 +112,7 @@ def measured(bench: Workbench, scheme: Scheme) -> Measured:
     began = time.perf_counter()
     bench.watch(scheme.name, 0, 0)
     made = METHODS[scheme.kind](bench, scheme)
-    check(made.model, scheme.kind)
+    check(made.model, scheme.kind, left_in_float=made.left_in_float)
     quality = bench.quality(made.model, scheme, watch=bench.watch)
     card = bench.card(scheme, training=made.training)
     card = dataclasses.replace(

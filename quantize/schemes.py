@@ -6,11 +6,15 @@
 ``int8-ptq-<calibrator>[+cle][+bias][+adaround]``
                            everything int8, uint8 input and output; post-training, ranges by the named calibrator,
                            then the named corrections of `quantize.corrections`, each kept where it helps
+``…~<sha8>``               an int8-ptq scheme that leaves some layers in float; the card names them
 ``int8-qat``               the same graph after quantization-aware training, which starts where the corrections end
 
 ``int8-ptq-`` takes any name of `quantize.calibrators.CALIBRATORS`. Decoding the grammar needs no TensorFlow.
 """
 
+import dataclasses
+import hashlib
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
@@ -30,6 +34,8 @@ class Scheme:
     """Who reads ranges from statistics; None where no range is needed."""
     corrections: tuple[str, ...] = ()
     """Names out of `CORRECTIONS`, in that order."""
+    keep_float: tuple[str, ...] = ()
+    """Layers that stay in float, sorted; `selective` names such schemes."""
 
 
 CORRECTIONS = ("cle", "bias", "adaround")
@@ -55,6 +61,9 @@ DEFAULT_SCHEMES = ("float32", "float16", "dynamic", "int8-ptq-minmax", "int8-ptq
 """What ``all`` means. int16x8 runs on slow reference kernels and is made on request."""
 
 PTQ = "int8-ptq-"
+SELECTIVE = "~"
+"""Stands in a scheme's name before the hash of its layers."""
+DIGITS = 8
 
 
 def known_schemes() -> tuple[str, ...]:
@@ -66,8 +75,13 @@ def parse_scheme(text: str) -> Scheme:
     """Decode one name.
 
     Raises:
-        ConfigError: not in the grammar; the message lists what is known.
+        ConfigError: not in the grammar; the message lists what is known. Or a selective scheme, whose name does not
+            tell its layers.
     """
+    if SELECTIVE in text:
+        raise ConfigError(
+            expected=f"a scheme without its {SELECTIVE}…, and its layers", got=repr(text), do="name them in KEEP_FLOAT="
+        )
     if text in PLAIN:
         return PLAIN[text]
     base, *corrections = text.split("+")
@@ -88,3 +102,20 @@ def parse_schemes(text: str) -> tuple[Scheme, ...]:
     if not names:
         raise ConfigError(expected="`all` or scheme names joined by commas", got=repr(text), do="correct SCHEME=")
     return tuple(parse_scheme(name) for name in dict.fromkeys(names))
+
+
+def selective(scheme: Scheme, names: Collection[str]) -> Scheme:
+    """A post-training scheme that leaves the named layers in float; without names the scheme itself.
+
+    Raises:
+        ConfigError: a scheme of another kind.
+    """
+    if not names:
+        return scheme
+    if scheme.kind != "int8-ptq":
+        raise ConfigError(
+            expected="a scheme int8-ptq-… for layers to be kept in float", got=scheme.name, do="name one in SCHEME="
+        )
+    kept = tuple(sorted(set(names)))
+    digits = hashlib.sha256("\n".join(kept).encode()).hexdigest()[:DIGITS]
+    return dataclasses.replace(scheme, name=f"{scheme.name}{SELECTIVE}{digits}", keep_float=kept)

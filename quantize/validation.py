@@ -22,6 +22,9 @@ from train.data.sources import ImageSet
 from train.models.spec import ModelSpec
 from train.pipeline import load_pictures
 
+SIDE = 128
+"""Pixels a side of the crops that stand for whole pictures where many models are judged."""
+
 
 @dataclass(frozen=True)
 class Validation:
@@ -39,6 +42,19 @@ class Validation:
     def psnr_float(self) -> float:
         """The float model's mean over the images, dB."""
         return self.psnr(self.float_outputs)
+
+    def cropped(self, multiple_of: int, float_model: bytes) -> "Validation":
+        """The middle of every picture, `SIDE` pixels a side of the network's or less.
+
+        Args:
+            multiple_of: the network's.
+            float_model: float32 ``.tflite`` with a card.
+
+        Raises:
+            DataError: no middle has detail.
+        """
+        pairs = [middle(pair, self.scale, multiple_of) for pair in self.pairs]
+        return validation_of(self.image_set, pairs, self.scale, self.protocol, float_model)
 
     def psnr(self, outputs: Sequence[Array]) -> float:
         """Mean over the images of outputs against ground truth, dB.
@@ -63,6 +79,22 @@ class Validation:
             psnr=self.psnr(outputs),
             fidelity=fidelity(outputs, self.float_outputs),
         )
+
+
+def middle(pair: tuple[Array, Array], scale: int, multiple_of: int) -> tuple[Array, Array]:
+    """The middle of a picture and the same part of its ground truth, ``scale`` times as large.
+
+    Args:
+        pair: uint8 (h, w, C) each.
+        scale: of the second over the first.
+        multiple_of: what the crop's sides are multiples of.
+    """
+    poor, good = pair
+    sides = [min(SIDE, length) // multiple_of * multiple_of for length in poor.shape[:2]]
+    top, left = ((length - side) // 2 for length, side in zip(poor.shape[:2], sides, strict=True))
+    height, width = sides
+    rows, columns = (slice(scale * start, scale * (start + side)) for start, side in ((top, height), (left, width)))
+    return poor[top : top + height, left : left + width], good[rows, columns]
 
 
 def fidelity(outputs: Sequence[Array], float_outputs: Sequence[Array]) -> float | None:

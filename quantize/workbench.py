@@ -221,15 +221,36 @@ class Workbench:
     def _images(self, purpose: Purpose) -> ImageSet:
         return images_for(self.home, purpose, lists=self.subject.spec.lists)
 
-    def quality(self, model: bytes, scheme: Scheme, *, watch: Watch | None = None) -> Quality | Fidelity:
-        """What a model without a card reaches on the validation images: fidelity alone, where there is no truth."""
-        total = len(self.validation.pairs)
+    @cached_property
+    def validation_crops(self) -> Validation | Faithfulness:
+        """The middles of the validation pictures, for what needs many models judged."""
+        baseline = embed_card(self.float_model, self.card(parse_scheme("float32")))
+        return self.validation.cropped(self.subject.spec.multiple_of, baseline)
+
+    def quality(
+        self,
+        model: bytes,
+        scheme: Scheme,
+        *,
+        on: Validation | Faithfulness | None = None,
+        watch: Watch | None = None,
+    ) -> Quality | Fidelity:
+        """What a model without a card reaches: fidelity alone, where there is no truth.
+
+        Args:
+            model: ``.tflite`` without a card.
+            scheme: how it was made.
+            on: pictures; the validation images if None.
+            watch: told of the progress.
+        """
+        pictures = on or self.validation
+        total = len(pictures.pairs)
 
         def tell(done: int) -> None:
             if watch is not None:
                 watch(f"validate {scheme.name}", done, total)
 
-        return self.validation.quality(embed_card(model, self.card(scheme)), watch=tell)
+        return pictures.quality(embed_card(model, self.card(scheme)), watch=tell)
 
     def card(self, scheme: Scheme, *, training: str | None = None) -> ModelCard:
         """The card of a scheme, before validation; ``training`` is what the scheme added to the float model's."""
@@ -245,6 +266,7 @@ class Workbench:
             receptive_field=self.receptive_field,
             degradation=spec.degradation,
             enlarged=spec.enlarged,
+            float_layers=scheme.keep_float,
             calibration=self._calibration_of(scheme),
             weights_sha256=self.subject.weights_sha256,
             training="; ".join(filter(None, history)) or None,

@@ -36,7 +36,9 @@ def test_judges_do_not_teach(corrector: Any) -> None:
     assert not any(np.array_equal(one, other) for one in bench.judge.judges for other in bench.teachers)
 
 
-@pytest.mark.parametrize("name", ["anchored", "espcn", "residual", "separable", "hourglass", "grouped", "shared_output"])
+@pytest.mark.parametrize(
+    "name", ["anchored", "espcn", "residual", "separable", "hourglass", "grouped", "shared_output"]
+)
 def test_corrected_models_are_whole_and_never_worse(corrector: Any, name: str) -> None:
     bench = corrector(name)
     done = correct(bench, NAMES)

@@ -3,7 +3,7 @@ import pytest
 from octopix.errors import ConfigError
 from quantize.calibrators import CALIBRATORS
 from quantize.methods import METHODS
-from quantize.schemes import DEFAULT_SCHEMES, known_schemes, parse_scheme, parse_schemes
+from quantize.schemes import DEFAULT_SCHEMES, known_schemes, parse_scheme, parse_schemes, selective
 
 
 @pytest.mark.parametrize("name", known_schemes())
@@ -42,3 +42,24 @@ def test_an_unknown_name_is_refused_with_all_that_are_known(text: str) -> None:
 def test_no_scheme_at_all_is_refused(text: str) -> None:
     with pytest.raises(ConfigError, match="all"):
         parse_schemes(text)
+
+
+def test_a_selective_scheme_is_named_by_a_hash_of_its_layers_whatever_their_order() -> None:
+    plain = parse_scheme("int8-ptq-mse+cle")
+    one, other = selective(plain, ["tail", "head"]), selective(plain, ["head", "tail"])
+    assert one == other
+    assert one.keep_float == ("head", "tail")
+    base, mark, digits = one.name.partition("~")
+    assert (base, mark, len(bytes.fromhex(digits))) == (plain.name, "~", 4)
+    assert selective(plain, ["head"]).name != one.name
+    assert selective(plain, []) is plain
+
+
+def test_only_post_training_leaves_layers_in_float() -> None:
+    with pytest.raises(ConfigError, match="int8-qat"):
+        selective(parse_scheme("int8-qat"), ["head"])
+
+
+def test_the_hash_alone_does_not_tell_the_layers() -> None:
+    with pytest.raises(ConfigError, match="KEEP_FLOAT"):
+        parse_scheme("int8-ptq-mse~0123abcd")
