@@ -1,8 +1,9 @@
 """The zoo: an explicit registry. A model is one file, one line here, one recipe."""
 
 import importlib
+from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from octopix.card import Channels
 from octopix.errors import ConfigError
@@ -85,17 +86,33 @@ _LISTED = (
 MODELS: dict[str, ModelSpec] = {spec.name: spec for spec in _LISTED}
 
 
+def _as_published(spec: ModelSpec) -> ModelSpec:
+    """LESRCNN with its two upsampling branches, from the weights of the merged one."""
+    build = partial(cast("partial[Any]", spec.build), merged=False)
+    title = f"{spec.title}, published graph"
+    return replace(spec, name=f"{spec.name}_published", title=title, family=spec.trained_as, build=build)
+
+
+COMPARISONS: dict[str, ModelSpec] = {
+    f"{spec.name}_published": _as_published(spec) for spec in _LISTED if spec.name.startswith("lesrcnn")
+}
+"""Graphs that can be quantized and measured beside the zoo's, but are not trained: their weights are a sibling's."""
+
+
 def find_model(name: str) -> ModelSpec:
-    """The registered model of that name.
+    """The registered model of that name, of the zoo or for comparison.
 
     Raises:
         ConfigError: unknown; the message lists what is known.
     """
-    if name not in MODELS:
+    known = MODELS | COMPARISONS
+    if name not in known:
         raise ConfigError(
-            expected=f"a model of the zoo ({', '.join(sorted(MODELS))})", got=repr(name), do="correct MODEL="
+            expected=f"a model of the zoo ({', '.join(sorted(MODELS))})",
+            got=repr(name),
+            do=f"correct MODEL=; for comparison there are {', '.join(sorted(COMPARISONS))}",
         )
-    return MODELS[name]
+    return known[name]
 
 
 def find_family(name: str) -> tuple[ModelSpec, ...]:

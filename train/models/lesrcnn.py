@@ -10,9 +10,14 @@ Two exact simplifications against the published graph (`train.lesrcnn_checkpoint
   doubled biases: one upsampling instead of two, 12 % fewer MACs at ×2 and 18 % at ×4;
 - the mean added at the end is the last convolution's bias. The mean subtracted in front stays: zero padding comes
   after it, so a bias could not express it at the borders.
+
+The first of them can be left out (``merged=False``): the published graph, from the same weights, for comparison.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
+import tensorflow as tf
 import tf_keras
 
 from train.models.layers import DepthToSpace, MeanShift, faint
@@ -28,7 +33,16 @@ STEPS = {2: (2,), 3: (3,), 4: (2, 2)}
 """Sub-pixel steps by scale."""
 
 
-def build(*, scale: int, filters: int = 64, blind: bool = False) -> tf_keras.Model:
+@tf_keras.utils.register_keras_serializable(package="octopix")
+class HalfBiased(tf_keras.layers.Conv2D):
+    """A convolution that adds half of its bias: what it does twice and is then summed has the whole."""
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Convolve; the halves are exact."""
+        return tf.nn.bias_add(self.convolution_op(inputs, self.kernel), self.bias / 2)
+
+
+def build(*, scale: int, filters: int = 64, blind: bool = False, merged: bool = True) -> tf_keras.Model:
     """LESRCNN for one scale.
 
     Args:
@@ -36,6 +50,8 @@ def build(*, scale: int, filters: int = 64, blind: bool = False) -> tf_keras.Mod
         filters: width, 64 in the paper.
         blind: one of the three networks that share all but their upsampling, whose layers are named by the scale
             then (``up0_x2``).
+        merged: False for the published graph, which upsamples deep and shallow features one by one. Names and shapes
+            of all weights stay the same, and so do the outputs, up to the rounding of sums.
 
     Returns:
         Model from (B, H, W, 3) to (B, H·scale, W·scale, 3), RGB in [0, 1].
@@ -55,10 +71,20 @@ def build(*, scale: int, filters: int = 64, blind: bool = False) -> tf_keras.Mod
         inner = conv(filters, 1, f"conv{number + 1}", kernel_initializer=faint())(inner)
         x = tf_keras.layers.Add(name=f"residual{number}")([x, inner])
         x = tf_keras.layers.ReLU(name=f"rectified{number}")(x)
-    x = tf_keras.layers.Add(name="deep_and_shallow")([x, shallow])
-    for number, step in enumerate(STEPS[scale]):
-        x = conv(filters * step**2, 3, f"up{number}{head}", use_bias=True)(x)
-        x = DepthToSpace(step, name=f"shuffle{number}{head}")(x)
+    add = tf_keras.layers.Add(name="deep_and_shallow")
+    kind = tf_keras.layers.Conv2D if merged else HalfBiased
+    upsampling = [
+        layer
+        for number, step in enumerate(STEPS[scale])
+        for layer in (
+            kind(filters * step**2, 3, padding="same", kernel_initializer="he_normal", name=f"up{number}{head}"),
+            DepthToSpace(step, name=f"shuffle{number}{head}"),
+        )
+    ]
+    if merged:
+        x = _through(upsampling, add([x, shallow]))
+    else:
+        x = add([_through(upsampling, x), _through(upsampling, shallow)])
     x = tf_keras.layers.ReLU(name="upsampled")(x)
     for number in range(1, 5):
         x = conv(filters, 3, f"conv17_{number}", activation="relu")(x)
@@ -68,6 +94,12 @@ def build(*, scale: int, filters: int = 64, blind: bool = False) -> tf_keras.Mod
     model = tf_keras.Model(image, x, name=f"{name}_x{scale}")
     _start_bilinear(model, scale, head)
     return model
+
+
+def _through(layers: Sequence[tf_keras.layers.Layer], x: tf.Tensor) -> tf.Tensor:
+    for layer in layers:
+        x = layer(x)
+    return x
 
 
 def _start_bilinear(model: tf_keras.Model, scale: int, head: str) -> None:
