@@ -3,31 +3,29 @@
 python -m benchmarks table --model espcn_x4 [--artifacts DIR] [--data DIR] [--reports DIR] [--quick] [--json]
 python -m benchmarks report --results reports/espcn_x4/results.json | --all reports
 python -m benchmarks zoo [--reports DIR]
+python -m benchmarks vacc [--artifacts DIR] [--data DIR]
 python -m benchmarks by-image --results A/results.json [B/results.json ...] --out FILE.png
 python -m benchmarks devices reports/espcn_x4-on-devices
 python -m benchmarks bench [--suite quick|full|FILE.yaml] [--artifacts DIR] [--out DIR] [--fresh] [--json]
+python -m benchmarks peers --model espcn_x4 [--artifacts DIR] [--prepared DIR] [--data DIR] [--threads 1] [--quick]
 python -m benchmarks fid FOLDER_A FOLDER_B [--inception FILE.tflite] [--json]
 """
 
 import argparse
-import contextlib
 import dataclasses
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks.all_models import write_all
 from benchmarks.artifacts import FLOAT, Artifact, find_artifacts
 from benchmarks.bench.commands import add_bench
-from benchmarks.commands import add_by_image, add_devices, add_zoo, models_below
+from benchmarks.commands import add_by_image, add_devices, add_vacc, add_zoo, models_below
 from benchmarks.crops import choose, write_crops
 from benchmarks.fid import INCEPTION, INCEPTION_VARIABLE, Fid, fid, find_inception, image_count
 from benchmarks.material import PLOT_FOLDER, RESULTS
 from benchmarks.report import rewrite_report, write_report
-from benchmarks.suite import Measured, Stage, measure_model
+from benchmarks.suite import Measured, measure_model
 from benchmarks.summary import quantize_rows, summarise
 from benchmarks.table import console_for, show
 from octopix.exits import exit_code_of
@@ -69,8 +67,10 @@ def _parser() -> argparse.ArgumentParser:
     table.set_defaults(run=_table)
     report.set_defaults(run=_report)
     add_zoo(commands)
+    add_vacc(commands)
     add_by_image(commands)
     add_devices(commands)
+    add_peers(commands)
     add_bench(commands)
     distance = commands.add_parser("fid", help="Fréchet Inception distance between two folders of images")
     distance.add_argument("a", type=Path, metavar="FOLDER_A", help="images, e.g. the ground truth")
@@ -96,7 +96,7 @@ def _measure(model: str, options: argparse.Namespace) -> None:
     folder = options.reports / model
     for place in (folder, folder / PLOT_FOLDER):
         _probe(place)
-    with _progress() as stage:
+    with progress() as stage:
         measured = measure_model(artifacts, sets, protocol, quick=options.quick, stage=stage)
         advance = stage("report", 2)
         write_result(folder / RESULTS, measured.result)
@@ -134,7 +134,7 @@ def _report(options: argparse.Namespace) -> None:
 
 def _fid(options: argparse.Namespace) -> None:
     inception = find_inception(options.inception)
-    with _progress() as stage:
+    with progress() as stage:
         advance = stage("features", image_count(options.a, options.b))
         found = fid(options.a, options.b, inception, advance=advance)
     if options.json:
@@ -152,19 +152,6 @@ def _fid_lines(found: Fid, inception: Path) -> Iterator[str]:
             f"warning: biased, too high: {min(found.images)} images cannot fill {found.dimensions} dimensions; "
             f"compare only with scores of as many images, and quote none of fewer than {found.dimensions + 1}"
         )
-
-
-@contextlib.contextmanager
-def _progress() -> Iterator[Stage]:
-    """One bar per stage, on stderr."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-
-        def stage(what: str, steps: int) -> Callable[[], None]:
-            task = bar.add_task(what, total=steps)
-            return lambda: bar.advance(task)
-
-        yield stage
 
 
 if __name__ == "__main__":

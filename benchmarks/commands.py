@@ -1,16 +1,21 @@
-"""The commands that gather several results: the zoo's table, PSNR by image, devices."""
+"""The commands that gather several models: the zoo's tables, PSNR by image, devices."""
 
 import argparse
 import sys
 from pathlib import Path
 from typing import Any
 
+from benchmarks.artifacts import find_artifacts
 from benchmarks.by_image import draw_by_image
 from benchmarks.devices import read_devices, show_devices, write_device_report
+from benchmarks.suite import QUICK_IMAGES
 from benchmarks.table import console_for
+from benchmarks.vacc import RESULTS as VACC
+from benchmarks.vacc import markdown, measure, merged, read_vacc, write_tables, write_vacc
 from benchmarks.zoo import README, RESULTS, read_goals, read_zoo, update, write_table, write_zoo
 from octopix.errors import ConfigError
 from octopix.results import read_result
+from train.data.sources import locate
 
 ALL = "all"
 
@@ -41,6 +46,18 @@ def add_devices(commands: Any) -> None:
     parser.set_defaults(run=_devices)
 
 
+def add_vacc(commands: Any) -> None:
+    """``vacc``: the table of the LESRCNN document, for every model."""
+    parser = commands.add_parser("vacc", help="float against int8 like the LESRCNN document: Flops, Params, PSNR, SSIM")
+    parser.add_argument("--model", default=ALL, help="folder below --artifacts (default: %(default)s)")
+    parser.add_argument("--artifacts", type=Path, default=Path("artifacts"), help="default: %(default)s")
+    parser.add_argument("--data", type=Path, help="collection with DIV2K (default: $OCTOPIX_DATA)")
+    parser.add_argument("--out", type=Path, default=VACC, help="JSON to update (default: the committed one)")
+    parser.add_argument("--readme", type=Path, default=README, help="Markdown whose tables are made again")
+    parser.add_argument("--quick", action="store_true", help="few images; prints alone and updates nothing")
+    parser.set_defaults(run=_vacc)
+
+
 def models_below(artifacts: Path, model: str) -> tuple[str, ...]:
     """``model``, or for ``all`` every folder of artifacts.
 
@@ -64,6 +81,23 @@ def _zoo(options: argparse.Namespace) -> None:
         write_zoo(zoo, options.out)
         print(options.out)
     write_table(zoo, read_goals(), options.readme)
+    print(options.readme)
+
+
+def _vacc(options: argparse.Namespace) -> None:
+    names = models_below(options.artifacts, options.model)
+    models = [find_artifacts(options.artifacts, name) for name in names]
+    few = QUICK_IMAGES if options.quick else None
+    console = console_for(sys.stderr)
+    found = measure(models, locate(options.data), few=few, watch=lambda what: console.print(what, style="dim"))
+    print(markdown(found))
+    if options.quick:
+        print(f"The first {few} images of each set: not for figures.")
+        return
+    whole = merged(read_vacc(options.out), found)
+    write_vacc(whole, options.out)
+    write_tables(whole, options.readme)
+    print(options.out)
     print(options.readme)
 
 

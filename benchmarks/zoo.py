@@ -15,9 +15,10 @@ import yaml
 from benchmarks.artifacts import FLOAT
 from benchmarks.columns import NONE, fixed
 from benchmarks.quality import BASELINES
+from benchmarks.readme import put_between
 from benchmarks.summary import psnr_of, quantize_rows, summarise
 from octopix.errors import ResultError
-from octopix.files import write_json, write_text
+from octopix.files import write_json
 from octopix.records import from_json, parse
 from octopix.results import QuantizeRow, Result, read_result
 
@@ -171,12 +172,7 @@ def write_table(zoo: Zoo, goals: Mapping[str, Goal], readme: Path) -> None:
     Raises:
         ResultError: the marks are not there.
     """
-    text = readme.read_text(encoding="utf-8")
-    before, found, rest = text.partition(BEGIN)
-    _, ended, after = rest.partition(END)
-    if not (found and ended):
-        raise ResultError(expected=f"the marks {BEGIN} and {END} in {readme}", got="none", do="put them back")
-    write_text(readme, f"{before}{BEGIN}\n\n{table_of(zoo, goals)}\n{END}{after}")
+    put_between(readme, BEGIN, END, table_of(zoo, goals))
 
 
 def table_of(zoo: Zoo, goals: Mapping[str, Goal]) -> str:
