@@ -24,6 +24,8 @@ from benchmarks.commands import add_by_image, add_devices, add_vacc, add_zoo, mo
 from benchmarks.crops import choose, write_crops
 from benchmarks.fid import INCEPTION, INCEPTION_VARIABLE, Fid, fid, find_inception, image_count
 from benchmarks.material import PLOT_FOLDER, RESULTS
+from benchmarks.peers.commands import add_peers
+from benchmarks.progress import progress
 from benchmarks.report import rewrite_report, write_report
 from benchmarks.suite import Measured, measure_model
 from benchmarks.summary import quantize_rows, summarise
