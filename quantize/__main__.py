@@ -23,7 +23,6 @@ from quantize.commands import add_sensitivity
 from quantize.options import ALL, add_float_model, common_options, introduction, place, subject_of
 from quantize.progress import progress
 from quantize.schemes import Scheme, known_schemes, parse_scheme, parse_schemes, selective
-from quantize.stock import add_stock
 from train.quiet import native_noise_dropped
 
 if TYPE_CHECKING:
@@ -93,7 +92,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     inception.add_argument("--weights", type=Path, help="Keras' .h5 without top (default: downloaded once by Keras)")
     inception.set_defaults(run=_inception)
-    add_stock(commands, common)
+    stock = commands.add_parser(
+        "stock", parents=[common], description="Crops, the stock converter's int8 and seconds, for `benchmarks peers`."
+    )
+    stock.add_argument("--out", type=Path, default=Path("peers"), help="folder (default: %(default)s)")
+    stock.set_defaults(run=_stock, weights=None)
     return parser
 
 
@@ -228,6 +231,17 @@ def _conversion_speed(options: argparse.Namespace) -> None:
         result = conversion_speed(options.model, home)
     write_result(options.out, result)
     print(_speed_lines(result), end="")
+
+
+def _stock(options: argparse.Namespace) -> None:
+    home = _place(options)
+    for model in _chosen(options)[0]:
+        with native_noise_dropped():
+            from quantize.stock import prepare
+
+            facts = prepare(model, home, options.out)
+        ours, stock = f"{facts.scheme} {facts.octopix_seconds:.1f} s", f"TFLiteConverter {facts.stock_seconds:.1f} s"
+        print(f"{model:<18} {ours}, {stock}: {options.out / model}", flush=True)
 
 
 def _inception(options: argparse.Namespace) -> None:

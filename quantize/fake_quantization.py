@@ -6,8 +6,9 @@ moves it. tfmot's layout transforms are left out: the trained weights go back in
 ships comes from the same exporter as every other scheme's.
 """
 
+import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import tensorflow as tf
 import tensorflow_model_optimization as tfmot
@@ -19,8 +20,14 @@ keras_api = tfmot.quantization.keras
 KERNELS = ("kernel", "depthwise_kernel")
 """Attributes that hold a layer's multiplied weights. Biases stay as they are: int32 is exact enough."""
 
+Learned = Literal["kernel", "range", "other"]
+"""Kinds of trained variables; the others are biases and the slopes of PReLU."""
+
 SMALLEST = 1e-12
 """Keeps the scale of an all-zero channel from being zero."""
+
+ACTIVATION_LEVELS = 255.0
+"""Steps between the smallest and the largest of 8 bits."""
 
 WEIGHT_LEVELS = 127
 """TFLite's int8 weights are symmetric and narrow: -127..127."""
@@ -64,19 +71,30 @@ class RangeQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         self.learned = learned
 
     def build(self, tensor_shape: tf.TensorShape, name: str, layer: tf_keras.layers.Layer) -> dict[str, tf.Variable]:
-        """Two scalars. An end at exactly 0 (after a ReLU) is kept: below it there is nothing to cover."""
+        """Logarithms of what each end is multiplied by. An end at exactly 0 (after a ReLU) stays: nothing is below it.
+
+        So an end never crosses zero, and small ranges learn as fast as large ones.
+        """
         return {
             key: layer.add_weight(
-                name=f"{name}_{key}",
-                initializer=tf_keras.initializers.Constant(start),
-                trainable=self.learned and start != 0,
+                name=f"{name}_{key}", initializer="zeros", trainable=self.learned and start != 0, dtype=tf.float32
             )
             for key, start in zip(("lo", "hi"), self.bounds, strict=True)
         }
 
     def __call__(self, inputs: tf.Tensor, training: Any, weights: Mapping[str, tf.Variable], **_: Any) -> tf.Tensor:
-        """Round ``inputs`` to 256 levels; beyond the range they saturate and pass their gradient to it."""
-        return tf.quantization.fake_quant_with_min_max_vars(inputs, weights["lo"], weights["hi"], num_bits=8)
+        """Round ``inputs`` to 256 levels, zero being one of them; beyond the range they saturate.
+
+        The gradient passes through the rounding, so an end of the range is drawn outwards by what saturates, and
+        inwards by what finer steps would win (Esser et al., "Learned Step Size Quantization", ICLR 2020).
+        TensorFlow's own operator knows the first alone: with it, ranges never shrink.
+        """
+        lo, hi = (start * tf.exp(weights[key]) for key, start in zip(("lo", "hi"), self.bounds, strict=True))
+        scale = (hi - lo) / ACTIVATION_LEVELS
+        zero = tf.stop_gradient(tf.round(-lo / scale))
+        levels = inputs / scale
+        levels += tf.stop_gradient(tf.round(levels) - levels)
+        return (tf.clip_by_value(levels + zero, 0.0, ACTIVATION_LEVELS) - zero) * scale
 
     def get_config(self) -> dict[str, Any]:
         """For tfmot's serialisation."""
@@ -166,18 +184,21 @@ def with_fake_quantization(
 
 
 def learned_bounds(aware: tf_keras.Model) -> dict[str, Range]:
-    """Ranges by the float layer's name, as training left them.
-
-    An end that training pushed across zero, as may happen to small ones, brings the range back to zero: TensorFlow's
-    operator shifts such a range, so training went on with the shifted one.
-    """
+    """Ranges by the float layer's name, as training left them."""
     found = {}
-    for name, weights in _weights_by_layer(aware).items():
-        if "output_lo" in weights:
-            lo, hi = (float(weights[key].numpy()) for key in ("output_lo", "output_hi"))
-            shift = max(lo, 0.0) + min(hi, 0.0)
-            found[name] = (lo - shift, hi - shift)
+    for layer in aware.layers:
+        start = layer.quantize_config.bounds if hasattr(layer, "quantize_config") else None
+        if start is not None:
+            factors = {_short(weight): math.exp(weight.numpy()) for weight in layer.weights if _is_range(weight)}
+            found[layer.layer.name] = (start[0] * factors["output_lo"], start[1] * factors["output_hi"])
     return found
+
+
+def kind_of(variable: tf.Variable) -> Learned:
+    """What a variable of a model from `with_fake_quantization` is."""
+    if _is_range(variable):
+        return "range"
+    return "kernel" if _short(variable) in KERNELS else "other"
 
 
 def copy_float_weights(aware: tf_keras.Model, model: tf_keras.Model) -> None:
@@ -199,6 +220,10 @@ def _weights_by_layer(aware: tf_keras.Model) -> dict[str, dict[str, tf.Variable]
 def _short(weight: tf.Variable) -> str:
     """``kernel`` of ``features/kernel:0``."""
     return str(weight.name).rpartition("/")[2].partition(":")[0]
+
+
+def _is_range(weight: tf.Variable) -> bool:
+    return _short(weight) in {"output_lo", "output_hi"}
 
 
 def _kernels(layer: tf_keras.layers.Layer) -> list[str]:

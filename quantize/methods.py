@@ -1,8 +1,11 @@
 """Who makes a model of which kind: an explicit registry. A kind is one function and one line here."""
 
+import dataclasses
+import hashlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import tf_keras
 
@@ -17,6 +20,9 @@ from quantize.selective import mixed, named
 from quantize.statistics import activations
 from quantize.transfer import transferred
 from quantize.workbench import QAT_SEED, Workbench
+
+if TYPE_CHECKING:
+    from quantize.resume import Resume
 
 
 @dataclass(frozen=True)
@@ -36,7 +42,7 @@ class Made:
 Method = Callable[[Workbench, Scheme], Made]
 """From the bench and a scheme of the method's kind."""
 
-QAT_STEPS, QUICK_QAT_STEPS = 1500, 60
+QAT_STEPS, QUICK_QAT_STEPS = 600, 60
 QAT_JUDGEMENTS = 5
 
 
@@ -60,8 +66,11 @@ def int8_qat(bench: Workbench, scheme: Scheme) -> Made:
     if model is None:
         raise ConfigError(expected="a Keras 2 model for int8-qat", got="none", do="leave int8-qat out")
     steps = QUICK_QAT_STEPS if bench.quick else QAT_STEPS
-    settings = QatSettings(steps=steps, judge_every=steps // QAT_JUDGEMENTS, seed=QAT_SEED)
     start, ranges, kept = _qat_start(bench, model, scheme)
+    settings = QatSettings(steps=steps, judge_every=steps // QAT_JUDGEMENTS, seed=QAT_SEED)
+    if kept:
+        settings = dataclasses.replace(settings, kernel_rate=0)
+    resume = _resume(bench, scheme, repr(settings))
     result = train_aware(
         start,
         ranges,
@@ -69,10 +78,24 @@ def int8_qat(bench: Workbench, scheme: Scheme) -> Made:
         draw=lambda step: bench.patches.draw(step)[0],
         judge=lambda int8: _score(bench.quality(int8, scheme)),
         settings=settings,
+        resume=resume,
         watch=lambda step: bench.watch(scheme.name, step, steps),
     )
+    if resume is not None:
+        resume.done()
     best = f"best at {result.best_step}" if result.best_step else "post-training's model was not beaten"
     return Made(result.model, f"QAT {steps} steps, {best}, seed {settings.seed}", kept)
+
+
+def _resume(bench: Workbench, scheme: Scheme, settings: str) -> "Resume | None":
+    """What an interrupted training of the very same model, images and settings has left."""
+    if bench.folder is None:
+        return None
+    from quantize.resume import SUFFIX, Resume
+
+    facts = (bench.corrected(scheme).candidate.int8, bench.calibration.sha256().encode(), settings.encode())
+    stamp = hashlib.sha256(b"".join(hashlib.sha256(each).digest() for each in facts)).hexdigest()
+    return Resume(bench.folder / f".{scheme.name}{SUFFIX}", stamp)
 
 
 def _score(found: Quality | Fidelity) -> float:

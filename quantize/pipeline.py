@@ -74,10 +74,10 @@ def open_bench(
 
     Meets now what would otherwise end minutes of work: a folder that cannot be written, images that cannot serve.
     """
-    bench = Workbench(subject, home, quick)
+    folder = out / subject.spec.name
+    bench = Workbench(subject, home, folder=folder, quick=quick)
     if watch is not None:
         bench.watch = watch
-    folder = out / subject.spec.name
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -17,9 +17,10 @@ from octopix.graph import read_graph
 from octopix.images import Array
 from quantize.calibrators import Range
 from quantize.export import to_float32
-from quantize.fake_quantization import copy_float_weights, learned_bounds, with_fake_quantization
+from quantize.fake_quantization import copy_float_weights, kind_of, learned_bounds, with_fake_quantization
 from quantize.layers import activation_tensors
 from quantize.ranges import calibrated_tensors, to_int8
+from quantize.resume import Progress, Resume
 from quantize.statistics import activations
 from train.models.layers import DepthToSpace
 
@@ -36,8 +37,13 @@ class QatSettings:
 
     steps: int
     judge_every: int
-    learning_rate: float = 2e-4
-    """Start of half a cosine that ends at zero."""
+    kernel_rate: float = 2e-4
+    """Start of half a cosine that ends at zero, as the other rates. 0 leaves kernels alone, for those rounded
+    adaptively: what rounding to the layer's output won, training of theirs loses first."""
+    range_rate: float = 1e-3
+    """Of the logarithms of the ranges' ends."""
+    other_rate: float = 2e-4
+    """Of biases and slopes."""
     seed: int = 20261121
 
 
@@ -60,6 +66,7 @@ def train_aware(
     draw: Callable[[int], Array],
     judge: Judge,
     settings: QatSettings,
+    resume: Resume | None = None,
     watch: Callable[[int], None] = lambda step: None,
 ) -> QatResult:
     """Train the int8 twin of ``model``, which itself is left as it is.
@@ -71,23 +78,25 @@ def train_aware(
         draw: number of a step to its batch of network inputs, uint8 (B, h, w, C); no ground truth.
         judge: chooses among checkpoints; must not look at test images.
         settings: see there.
+        resume: where to go on, and to keep what is needed for that at each judgement.
         watch: told the number of steps done.
     """
     tf_keras.utils.set_random_seed(settings.seed)
     twin = _Twin(model, ranges)
-    best = QatResult(twin.int8(), 0, ())
-    scores = [(0, judge(best.model))]
-    step_of = _train_step(teacher or model, twin.aware, settings)
-    for step in range(1, settings.steps + 1):
-        step_of(tf.constant(draw(step)))
+    trainer = _Trainer(teacher or model, twin.aware, settings)
+    progress = None if resume is None else resume.load(trainer.variables)
+    if progress is None:
+        start = twin.int8()
+        progress = Progress(0, start, 0, ((0, judge(start)),))
+    for step in range(progress.step + 1, settings.steps + 1):
+        trainer.step(tf.constant(draw(step)))
         watch(step)
         if step % settings.judge_every == 0 or step == settings.steps:
             candidate = twin.int8()
-            score = judge(candidate)
-            if score > max(value for _, value in scores):
-                best = QatResult(candidate, step, ())
-            scores.append((step, score))
-    return QatResult(best.model, best.best_step, tuple(scores))
+            progress = progress.judged(step, candidate, judge(candidate))
+            if resume is not None:
+                resume.save(progress, trainer.variables)
+    return QatResult(progress.best, progress.best_step, progress.scores)
 
 
 class _Twin:
@@ -117,27 +126,33 @@ class _Twin:
         return to_int8(float_model, {now: ranges[before] for before, now in pairs if before in ranges})
 
 
-def _train_step(
-    teacher: tf_keras.Model, student: tf_keras.Model, settings: QatSettings
-) -> Callable[[tf.Tensor], tf.Tensor]:
-    optimizer = tf_keras.optimizers.Adam(_cosine(settings))
-    variables = student.trainable_variables
+class _Trainer:
+    """Adam with a rate for each kind of variable; its state can be kept and taken up again."""
 
-    @tf.function(autograph=False)  # tfmot's wrappers confuse autograph, and nothing here needs it
-    def step(batch: tf.Tensor) -> tf.Tensor:
+    def __init__(self, teacher: tf_keras.Model, student: tf_keras.Model, settings: QatSettings) -> None:
+        rates = {"kernel": settings.kernel_rate, "range": settings.range_rate, "other": settings.other_rate}
+        self._groups = []
+        for kind, rate in rates.items():
+            variables = [each for each in student.trainable_variables if kind_of(each) == kind]
+            if rate and variables:
+                optimizer = tf_keras.optimizers.Adam(tf_keras.optimizers.schedules.CosineDecay(rate, settings.steps))
+                optimizer.build(variables)
+                self._groups.append((optimizer, variables))
+        self.variables = [*student.weights, *(each for optimizer, _ in self._groups for each in optimizer.variables)]
+        """All that a step changes."""
+        self._teacher, self._student = teacher, student
+        self.step = tf.function(self._step, autograph=False)  # tfmot's wrappers confuse autograph
+        """One step on a batch, uint8 (B, h, w, C); returns the loss."""
+
+    def _step(self, batch: tf.Tensor) -> tf.Tensor:
         image = tf.cast(batch, tf.float32) / np.float32(255)
-        wanted = tf.clip_by_value(teacher(image, training=False), 0.0, 1.0)
+        wanted = tf.clip_by_value(self._teacher(image, training=False), 0.0, 1.0)
         with tf.GradientTape() as tape:
-            loss = tf.reduce_mean(tf.square(student(image, training=True) - wanted))
-        gradients = tape.gradient(loss, variables)
-        optimizer.apply_gradients(zip(gradients, variables, strict=True))
+            loss = tf.reduce_mean(tf.square(self._student(image, training=True) - wanted))
+        gradients = tape.gradient(loss, [variables for _, variables in self._groups])
+        for (optimizer, variables), found in zip(self._groups, gradients, strict=True):
+            optimizer.apply_gradients(zip(found, variables, strict=True))
         return loss
-
-    return step  # type: ignore[no-any-return]
-
-
-def _cosine(settings: QatSettings) -> tf_keras.optimizers.schedules.LearningRateSchedule:
-    return tf_keras.optimizers.schedules.CosineDecay(settings.learning_rate, settings.steps)
 
 
 def _computes(layer: tf_keras.layers.Layer) -> bool:

@@ -104,6 +104,8 @@ class Workbench:
 
     subject: Subject
     home: DataHome
+    folder: Path | None = None
+    """Where artifacts go, and meanwhile what an interrupted training goes on from; None keeps nothing."""
     quick: bool = False
     """Short enough for a check of the whole chain; not for figures."""
     watch: Watch = field(default=lambda what, done, total: None)

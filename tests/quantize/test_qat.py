@@ -11,10 +11,11 @@ from octopix.metrics import psnr
 from octopix.runtime import open_session
 from quantize.calibrators import CALIBRATORS
 from quantize.export import to_float32
-from quantize.fake_quantization import copy_float_weights, learned_bounds, with_fake_quantization
+from quantize.fake_quantization import copy_float_weights, kind_of, learned_bounds, with_fake_quantization
 from quantize.layers import activation_tensors
 from quantize.qat import QatSettings, train_aware
 from quantize.ranges import ranges_for, to_int8
+from quantize.resume import Progress, Resume
 from train.models import find_model
 from train.weights import load_weights
 
@@ -140,16 +141,84 @@ def test_learned_ranges_move_frozen_ones_and_exact_zeros_do_not(model, bounds):
     assert trainable == {"quant_features/output_hi:0", "quant_mapping/output_hi:0"}
 
 
-def test_a_range_that_training_pushed_across_zero_is_the_one_it_computed_with(model, bounds):
+def test_learned_ranges_are_those_the_student_computes_with(model, bounds):
+    """Also a small one: its ends move by shares of themselves and never cross zero."""
     student = with_fake_quantization(model, bounds | {"features": (-0.001, 2.0)}, frozen=FROZEN)
-    (low,) = (each for each in student.trainable_variables if each.name == "quant_features/output_lo:0")
-    low.assign(0.25)
+    ends = {each.name: each for each in student.trainable_variables if kind_of(each) == "range"}
+    for name, factor in (("quant_features/output_lo:0", 300.0), ("quant_features/output_hi:0", 0.75)):
+        ends[name].assign(np.log(factor))
     lo, hi = learned_bounds(student)["features"]
-    assert (lo, hi) == (0, pytest.approx(1.75))
-    values = np.linspace(-1, 3, 9, dtype=np.float32)
-    computed = tf.quantization.fake_quant_with_min_max_vars(values, 0.25, 2.0)
-    # Saturation at both ends, and half a step between.
-    assert np.abs(computed - np.clip(values, lo, hi)).max() <= 0.5 * hi / 255 + 1e-6
+    assert (lo, hi) == (pytest.approx(-0.3), pytest.approx(1.5))
+    quantizer = student.get_layer("quant_features")
+    values = np.linspace(-1, 3, 401, dtype=np.float32)
+    weights = {"lo": ends["quant_features/output_lo:0"], "hi": ends["quant_features/output_hi:0"]}
+    (config,) = quantizer.quantize_config.get_output_quantizers(None)
+    computed = config(values, True, weights).numpy()
+    # Half a step between the ends; the zero point is rounded, which moves both ends by up to half a step more.
+    assert np.abs(computed - np.clip(values, lo, hi)).max() <= (hi - lo) / 255 + 1e-6
+    assert 0.0 in computed
+
+
+def test_ranges_shrink_where_finer_steps_win(model, bounds, photographs):
+    """A range four times too wide comes back towards the calibrated one."""
+    lo, hi = bounds["mapping"]
+    student = with_fake_quantization(model, bounds | {"mapping": (lo, 4 * hi)}, frozen=FROZEN)
+    (end,) = (each for each in student.trainable_variables if each.name == "quant_mapping/output_hi:0")
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_mean(tf.square(student(photographs[0]) - model(photographs[0])))
+    assert float(tape.gradient(loss, end)) > 0
+
+
+def test_kernels_without_a_rate_stay(model, ranges, photographs):
+    kept = []
+    settings = QatSettings(steps=2, judge_every=1, kernel_rate=0)
+
+    def judge(int8_model):
+        graph = read_graph(int8_model)
+        kept.append([constant(graph.tensors[each.inputs[1]]) for each in graph.operators if each.name == "CONV_2D"])
+        return len(kept)
+
+    result = train_aware(model, ranges, draw=draw(photographs), judge=judge, settings=settings)
+    assert result.best_step == 2
+    for before, after in zip(kept[0], kept[-1], strict=True):
+        assert np.array_equal(before, after)
+
+
+def test_an_interrupted_training_ends_as_one_in_one_go(model, ranges, photographs, fidelity, tmp_path):
+    def trained_with(resume, watch=lambda step: None):
+        settings = QatSettings(steps=6, judge_every=2)
+        return train_aware(
+            model, ranges, draw=draw(photographs), judge=fidelity, settings=settings, resume=resume, watch=watch
+        )
+
+    def interrupted(step):
+        if step == 5:
+            raise KeyboardInterrupt
+
+    resume = Resume(tmp_path / "half.npz", "one")
+    with pytest.raises(KeyboardInterrupt):
+        trained_with(resume, interrupted)
+    steps = []
+    assert trained_with(resume, steps.append) == trained_with(None)
+    assert steps == [5, 6]
+    resume.done()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("spoil", ["stamp", "cut", "empty", "other"])
+def test_what_does_not_fit_is_not_gone_on_from(tmp_path, spoil):
+    path = tmp_path / "half.npz"
+    variables = [tf.Variable([1.0, 2.0])]
+    Resume(path, "one").save(Progress(4, b"model", 2, ((0, 1.0), (2, 3.0))), variables)
+    if spoil == "cut":
+        path.write_bytes(path.read_bytes()[:-30])
+    elif spoil == "empty":
+        path.write_bytes(b"")
+    elif spoil == "other":
+        np.savez(path, stamp=np.array("one"))
+    variables[0].assign([5.0, 6.0])
+    assert Resume(path, "two" if spoil == "stamp" else "one").load(variables) is None
+    assert variables[0].numpy().tolist() == [5, 6]
 
 
 def test_trained_weights_go_back_to_the_layers_they_belong_to(model, bounds):
