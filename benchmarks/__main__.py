@@ -2,6 +2,7 @@
 
 python -m benchmarks table --model espcn_x4 [--artifacts DIR] [--data DIR] [--reports DIR] [--quick] [--json]
 python -m benchmarks report --results reports/espcn_x4/results.json | --all reports
+python -m benchmarks compare BASE HEAD [--out DIR]
 python -m benchmarks zoo [--reports DIR]
 python -m benchmarks vacc [--artifacts DIR] [--data DIR]
 python -m benchmarks by-image --results A/results.json [B/results.json ...] --out FILE.png
@@ -20,7 +21,7 @@ from pathlib import Path
 from benchmarks.all_models import write_all
 from benchmarks.artifacts import FLOAT, Artifact, find_artifacts
 from benchmarks.bench.commands import add_bench
-from benchmarks.commands import add_by_image, add_devices, add_vacc, add_zoo, models_below
+from benchmarks.commands import add_by_image, add_compare, add_devices, add_vacc, add_zoo, models_below
 from benchmarks.crops import choose, write_crops
 from benchmarks.fid import INCEPTION, INCEPTION_VARIABLE, Fid, fid, find_inception, image_count
 from benchmarks.material import PLOT_FOLDER, RESULTS
@@ -68,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     which.add_argument("--all", type=Path, metavar="REPORTS", help="one page over every REPORTS/<model>/results.json")
     table.set_defaults(run=_table)
     report.set_defaults(run=_report)
+    add_compare(commands)
     add_zoo(commands)
     add_vacc(commands)
     add_by_image(commands)

@@ -62,7 +62,7 @@ def measure_model(
     conditions = read_conditions()
     card = artifacts[0].card
     used = tuple(
-        degraded(_first_images(images) if quick else images, card.degradation, scale=card.scale) for images in sets
+        degraded(first_images(images) if quick else images, card.degradation, scale=card.scale) for images in sets
     )
     advance = stage("latency", 1)
     timings = time_all(artifacts, used[0].refs[0], quick=quick)
@@ -74,7 +74,8 @@ def measure_model(
     return Measured(Result(kind="quantize", rows=tuple(rows), conditions=conditions), used)
 
 
-def _first_images(images: ImageSet) -> ImageSet:
+def first_images(images: ImageSet) -> ImageSet:
+    """What ``--quick`` takes of a set, under a title that says so."""
     mark = QUICK if len(images) <= QUICK_IMAGES else f"{QUICK}: first {QUICK_IMAGES}"
     return dataclasses.replace(images, title=f"{images.title} ({mark})", refs=images.refs[:QUICK_IMAGES])
 

@@ -234,7 +234,7 @@ def _conversion_speed(options: argparse.Namespace) -> None:
 
 
 def _stock(options: argparse.Namespace) -> None:
-    home = _place(options)
+    home = place(options)
     for model in _chosen(options)[0]:
         with native_noise_dropped():
             from quantize.stock import prepare
