@@ -9,6 +9,7 @@ python -m benchmarks by-image --results A/results.json [B/results.json ...] --ou
 python -m benchmarks devices reports/espcn_x4-on-devices
 python -m benchmarks bench [--suite quick|full|FILE.yaml] [--artifacts DIR] [--out DIR] [--fresh] [--json]
 python -m benchmarks peers --model espcn_x4 [--artifacts DIR] [--prepared DIR] [--data DIR] [--threads 1] [--quick]
+python -m benchmarks pipelines --folder-model A.tflite --cores-model B.tflite [--data DIR] [--out FILE.json]
 python -m benchmarks fid FOLDER_A FOLDER_B [--inception FILE.tflite] [--json]
 """
 
@@ -26,6 +27,7 @@ from benchmarks.crops import choose, write_crops
 from benchmarks.fid import INCEPTION, INCEPTION_VARIABLE, Fid, fid, find_inception, image_count
 from benchmarks.material import PLOT_FOLDER, RESULTS
 from benchmarks.peers.commands import add_peers
+from benchmarks.pipelines.commands import add_pipelines
 from benchmarks.progress import progress
 from benchmarks.report import rewrite_report, write_report
 from benchmarks.suite import Measured, measure_model
@@ -75,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
     add_by_image(commands)
     add_devices(commands)
     add_peers(commands)
+    add_pipelines(commands)
     add_bench(commands)
     distance = commands.add_parser("fid", help="Fréchet Inception distance between two folders of images")
     distance.add_argument("a", type=Path, metavar="FOLDER_A", help="images, e.g. the ground truth")

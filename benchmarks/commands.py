@@ -5,14 +5,19 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from rich.text import Text
+
 from benchmarks.artifacts import find_artifacts
 from benchmarks.by_image import draw_by_image
+from benchmarks.change import compare, sheets_of, verdict_of, write_change
 from benchmarks.devices import read_devices, show_devices, write_device_report
+from benchmarks.grid import Heading, grid
 from benchmarks.suite import QUICK_IMAGES
 from benchmarks.table import console_for
 from benchmarks.vacc import RESULTS as VACC
 from benchmarks.vacc import markdown, measure, merged, read_vacc, write_tables, write_vacc
 from benchmarks.zoo import README, RESULTS, read_goals, read_zoo, update, write_table, write_zoo
+from octopix.commands.outcome import OK, WORSE
 from octopix.errors import ConfigError
 from octopix.results import read_result
 from train.data.sources import locate
@@ -44,6 +49,15 @@ def add_devices(commands: Any) -> None:
     parser = commands.add_parser("devices", help="table and report of what `make deploy` measured on devices")
     parser.add_argument("folder", type=Path, help="where deploy wrote <device>/results.json")
     parser.set_defaults(run=_devices)
+
+
+def add_compare(commands: Any) -> None:
+    """``compare``: what changed from one result, or folder of reports, to another."""
+    parser = commands.add_parser("compare", help="what changed between two results or folders of reports; 1 if worse")
+    parser.add_argument("base", type=Path, metavar="BASE", help="results.json, or a folder of reports")
+    parser.add_argument("head", type=Path, metavar="HEAD", help="what is judged")
+    parser.add_argument("--out", type=Path, default=Path("reports/change"), help="folder (default: %(default)s)")
+    parser.set_defaults(run=_compare)
 
 
 def add_vacc(commands: Any) -> None:
@@ -82,6 +96,21 @@ def _zoo(options: argparse.Namespace) -> None:
         print(options.out)
     write_table(zoo, read_goals(), options.readme)
     print(options.readme)
+
+
+def _compare(options: argparse.Namespace) -> int:
+    change = compare(options.base, options.head)
+    written = write_change(change, options.out)
+    console = console_for(sys.stdout)
+    table = sheets_of(change)[0]
+    headings = [Heading(f"{head.title}\n{head.unit}", head.numeric) for head in table.columns]
+    console.print(grid(change.title, headings, [row.cells for row in table.rows]))
+    for warning in change.warnings:
+        console.print(Text(f"warning: {warning}", style="yellow"))
+    console.print(Text(verdict_of(change), style="bold"))
+    for path in written:
+        print(path)
+    return WORSE if change.worse else OK
 
 
 def _vacc(options: argparse.Namespace) -> None:

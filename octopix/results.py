@@ -157,7 +157,7 @@ def read_result(path: Path) -> Result:
         raw = parse(path.read_bytes())
     except (OSError, ValueError) as error:
         raise ResultError(expected=f"result JSON in {path}", got=str(error), do="check the path") from error
-    return parse_result(raw, where=path.name)
+    return parse_result(raw, where=str(path))
 
 
 def parse_result(raw: Any, *, where: str) -> Result:

@@ -8,7 +8,7 @@
 """
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal
 
@@ -74,7 +74,7 @@ def compare_results(a: Result, b: Result) -> Verdict:
     if not common:
         raise ResultError(
             expected="at least one row of the same model, scheme, threads and size in both results",
-            got=f"{', '.join(rows_a) or 'none'} and {', '.join(rows_b) or 'none'}",
+            got=f"{_some(rows_a)} and {_some(rows_b)}",
             do="measure both the same way",
         )
     time_judged = _same_machine(a.conditions, b.conditions)
@@ -85,6 +85,12 @@ def compare_results(a: Result, b: Result) -> Verdict:
         conditions=_differences(a.conditions, b.conditions),
         time_judged=time_judged,
     )
+
+
+def _some(keys: Mapping[str, Row]) -> str:
+    """The first row, and how many there are; all of them would fill the terminal."""
+    first = next(iter(keys), "none")
+    return first if len(keys) < 2 else f"{first} ({len(keys)} rows)"
 
 
 def judge_samples(a: Sequence[float], b: Sequence[float]) -> Judgement:
