@@ -16,6 +16,7 @@ QUICK  =
 TARGET = local
 HOST   =
 SERIAL =
+SUITE  = quick
 ARGS   =
 TESTS  = tests
 
@@ -35,16 +36,16 @@ own = $${CALIBRATION:+--calibration "$$CALIBRATION"} $${REFERENCE:+--reference "
 quick = $(if $(filter-out 0 no false,$(QUICK)),--quick)
 
 # Recipes read the values from their environment, so spaces and quotes in them reach the programs as they are.
-export MODEL SCHEME BUDGET KEEP_FLOAT DATA PAIRS CALIBRATION REFERENCE VALUE_RANGE OUT TARGET HOST SERIAL TESTS
+export MODEL SCHEME BUDGET KEEP_FLOAT DATA PAIRS CALIBRATION REFERENCE VALUE_RANGE OUT TARGET HOST SERIAL SUITE TESTS
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test test-slow test-devices train quantize deploy bench bench-pi bench-android report clean
+.PHONY: help setup check test test-slow test-devices train quantize deploy bench bench-conversion bench-pi bench-android report clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
 	@echo '  values: MODEL=$(MODEL) SCHEME=$(SCHEME) BUDGET=dB DATA=folder PAIRS=folder OUT=folder QUICK=1 TARGET=$(TARGET) HOST=[user@]host'
 	@echo '          MODEL=file.tflite CALIBRATION=folder REFERENCE=folder VALUE_RANGE=0..255'
-	@echo '          SERIAL=number TESTS=$(TESTS) ARGS="further words for deploy or train"'
+	@echo '          SERIAL=number SUITE=$(SUITE) TESTS=$(TESTS) ARGS="further words for deploy, train or bench"'
 
 setup: $(READY) ## the environment in .venv; every target below makes it when it is missing
 
@@ -88,7 +89,10 @@ bench-pi: $(READY) ## the same on the Raspberry Pi at HOST
 bench-android: $(READY) ## the same on the phone SERIAL, or on the only one
 	@$(call on_device,--target android $${SERIAL:+--serial "$$SERIAL"})
 
-bench: $(READY) ## our conversion to int8 against the stock converter's, in seconds
+bench: $(READY) ## SUITE (quick, full or a file) of the artifacts: latency, memory, cost, roofline, profile by operator
+	@$(RUN) benchmarks bench --suite "$$SUITE" --artifacts "$$OUT/artifacts" --out "$$OUT/reports/bench" $(ARGS)
+
+bench-conversion: $(READY) ## our conversion to int8 against the stock converter's, in seconds
 	@$(RUN) quantize conversion-speed --model "$$MODEL" $${DATA:+--data "$$DATA"}
 
 clean: ## remove the environment and all caches; artifacts, reports and runs stay

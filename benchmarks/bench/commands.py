@@ -64,7 +64,7 @@ def _bench(options: argparse.Namespace) -> int:
     reference = options.reference or (committed if committed.is_file() and not options.as_reference else None)
     comparison = None if reference is None else compare_with(reference, result)
     if options.as_reference:
-        written.append(_keep_as_reference(result, committed))
+        written.append(keep_as_reference(result, committed))
     _tell(options, result, comparison, written)
     return BROKEN if result.failed else SLOWER if comparison is not None and comparison.worse else 0
 
@@ -84,7 +84,7 @@ def _reference_name(result: BenchResult) -> str:
     return reference_of(result.conditions).name
 
 
-def _keep_as_reference(result: BenchResult, path: Path) -> Path:
+def keep_as_reference(result: BenchResult, path: Path) -> Path:
     """Only what is whole and steady is worth comparing with.
 
     Raises:

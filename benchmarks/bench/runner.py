@@ -39,6 +39,7 @@ CELLS = "cells"
 PHOTOGRAPH = "astronaut.png"
 """Of scikit-image; end to end it is shrunk to the suite's size."""
 PEAK_SECONDS = 0.4
+"""At most so long for each convolution."""
 PATIENCE = 3.0
 """Times a suite's seconds that a slow network's turns may take before their number is cut to the least."""
 
@@ -116,7 +117,7 @@ class _Runner:
         for threads in self._run.threads:
             self._watch(f"peaks of the machine, {threads} thread(s)")
             with self._noting(f"the machine's peaks with {threads} thread(s)"):
-                make = partial(self._measure, Summit(threads, PEAK_SECONDS))
+                make = partial(self._measure, Summit(threads, min(PEAK_SECONDS, self._suite.seconds)))
                 found.append(self._once(Peaks, f"peaks-{threads}", self._machine, make))
         return tuple(found)
 
