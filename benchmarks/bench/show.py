@@ -11,6 +11,8 @@ from benchmarks.bench.reference import Comparison
 from benchmarks.columns import NONE, fixed
 from benchmarks.grid import Heading, grid
 
+BUSY = "busy machine"
+"""Begins what `octopix.latency` says of other people's work."""
 MOST_OPERATORS = 8
 """Lines of a profile; the JSON has all."""
 
@@ -59,13 +61,15 @@ def _closing(result: BenchResult, comparison: Comparison | None) -> Iterator[Tex
 
 def warnings_of(result: BenchResult) -> tuple[str, ...]:
     """Cells whose times are a weak ground, one line each; and the notes."""
-    unsteady = tuple(
-        f"{each.cell.name}: {warning}"
-        for each in result.cells
-        if each.latency is not None and each.failure is None
-        for warning in each.latency.warnings
-    )
-    return (*unsteady, *result.notes)
+    found, busy = [], []
+    for each in result.cells:
+        warnings = each.latency.warnings if each.latency is not None and each.failure is None else ()
+        busy += [warning for warning in warnings if warning.startswith(BUSY)]
+        own = [warning for warning in warnings if not warning.startswith(BUSY)]
+        found += [f"{each.cell.name}: {'; '.join(own)}"] if own else []
+    if busy:  # the machine's fault, not a cell's: said once
+        found.insert(0, f"{len(busy)} cells met a {max(busy)}")
+    return (*found, *result.notes)
 
 
 def _comparison_lines(comparison: Comparison) -> Iterator[Text]:
@@ -100,7 +104,9 @@ def _show_profile(profile: Profile, console: Console) -> None:
         for each in slowest
     ]
     headings = [Heading(text, place > 0) for place, text in enumerate(("operator", "#", "output", "ms", "%", "GMAC/s"))]
-    console.print(grid(f"Where {profile.cell.name} spends its time", headings, rows))
+    console.print(Text(f"Where {profile.cell.name} spends its time", style="bold"))
+    console.print(grid("", headings, rows))
+    console.print(Text(_by_kind(profile), style="dim"))
     whole = profile.whole.median_ms
     share = 100 * profile.sum_ms / whole
     console.print(
@@ -112,6 +118,15 @@ def _show_profile(profile: Profile, console: Console) -> None:
     )
     for line in profile.left_out:
         console.print(Text(f"warning: left out: {line}", style="yellow"))
+
+
+def _by_kind(profile: Profile) -> str:
+    """Shares of the sum, largest first."""
+    kinds: dict[str, float] = {}
+    for each in profile.operators:
+        kinds[each.name] = kinds.get(each.name, 0.0) + each.median_ms
+    shares = sorted(kinds.items(), key=lambda pair: -pair[1])
+    return ", ".join(f"{name} {100 * value / profile.sum_ms:.1f} %" for name, value in shares)
 
 
 def _pair_line(pair: Pair) -> str:
@@ -134,7 +149,9 @@ def share_of_peak(result: BenchResult, each: CellResult) -> float | None:
     peaks = next((peaks for peaks in result.peaks if peaks.threads == each.cell.threads), None)
     if peaks is None or each.gmacs is None or not each.cell.delegate.startswith("cpu"):
         return None
-    return each.gmacs / (peaks.int8_gmacs if each.cell.scheme.startswith("int8") else peaks.float32_gmacs)
+    kinds = {"int8-": peaks.int8_gmacs, "float": peaks.float32_gmacs}  # nothing is measured for other kinds
+    peak = next((peak for start, peak in kinds.items() if each.cell.scheme.startswith(start)), None)
+    return None if peak is None else each.gmacs / peak
 
 
 def _cost(name: str, digits: int, scale: float = 1.0) -> Callable[[BenchResult, CellResult], str]:
