@@ -22,6 +22,7 @@ TESTS  = tests
 
 VENV  = .venv
 READY = $(VENV)/.octopix-ready
+PEERS_READY = $(VENV)/.octopix-peers-ready
 RUN   = $(VENV)/bin/python -m
 # Where one device of several fails, the others' table is shown all the same.
 on_device = [ "$$SCHEME" != all ] || SCHEME=; code=0; \
@@ -39,7 +40,7 @@ quick = $(if $(filter-out 0 no false,$(QUICK)),--quick)
 export MODEL SCHEME BUDGET KEEP_FLOAT DATA PAIRS CALIBRATION REFERENCE VALUE_RANGE OUT TARGET HOST SERIAL SUITE TESTS
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check test test-slow test-devices train quantize deploy bench bench-conversion bench-pi bench-android report clean
+.PHONY: help setup check test test-slow test-devices train quantize deploy bench bench-conversion bench-peers bench-pi bench-android report clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
@@ -95,6 +96,11 @@ bench: $(READY) ## SUITE (quick, full or a file) of the artifacts: latency, memo
 bench-conversion: $(READY) ## our conversion to int8 against the stock converter's, in seconds
 	@$(RUN) quantize conversion-speed --model "$$MODEL" $${DATA:+--data "$$DATA"}
 
+bench-peers: $(PEERS_READY) ## int8 of MODEL, as make quantize left it, beside ONNX Runtime, OpenVINO, TFLiteConverter
+	@$(RUN) quantize stock --model "$$MODEL" --out "$$OUT/reports/peers" $${DATA:+--data "$$DATA"}
+	@$(RUN) benchmarks peers --model "$$MODEL" --artifacts "$$OUT/artifacts" --prepared "$$OUT/reports/peers" \
+	    $${DATA:+--data "$$DATA"} $(quick) $(ARGS)
+
 clean: ## remove the environment and all caches; artifacts, reports and runs stay
 	@rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -117,4 +123,9 @@ $(READY): setup.cfg pyproject.toml constraints.txt
 	}
 	@$(pip) setuptools
 	@$(pip) --no-build-isolation -e '.[workbench,dev]'
+	@touch $@
+
+# What we are compared with is large, and nothing else needs it.
+$(PEERS_READY): $(READY) constraints-peers.txt
+	@$(pip) -c constraints-peers.txt --no-build-isolation -e '.[workbench,dev,peers]'
 	@touch $@
