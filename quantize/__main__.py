@@ -5,7 +5,7 @@ python -m quantize --model espcn_x4 --budget 0.05
 python -m quantize --model mine.tflite [--calibration DIR [--reference DIR]] [--value-range 0..255]
 python -m quantize sensitivity --model espcn_x4 [--scheme int8-ptq-mse] [--json]
 python -m quantize conversion-speed [--model espcn_x4] [--data DIR] [--out RESULT.json]
-python -m quantize stock --model espcn_x4 [--data DIR] [--out peers]
+python -m quantize stock --model espcn_x4 [--data DIR] [--out reports/peers]
 """
 
 import argparse
@@ -95,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     stock = commands.add_parser(
         "stock", parents=[common], description="Crops, the stock converter's int8 and seconds, for `benchmarks peers`."
     )
-    stock.add_argument("--out", type=Path, default=Path("peers"), help="folder (default: %(default)s)")
+    stock.add_argument("--out", type=Path, default=Path("reports/peers"), help="folder (default: %(default)s)")
     stock.set_defaults(run=_stock, weights=None)
     return parser
 

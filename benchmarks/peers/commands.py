@@ -22,6 +22,8 @@ from train.data.degradations import degraded, find_degradation
 from train.data.sources import locate
 from train.data.test_sets import test_sets
 
+PREPARED, QUICK = Path("reports/peers"), Path("reports/peers.json")
+"""Defaults: of what is read, and of what is written with ``--quick``, which is not for the committed file."""
 ALL = "all"
 MAX_THREADS = 1024
 
@@ -34,31 +36,32 @@ def add_peers(commands: Any) -> None:
     )
     parser.add_argument("--artifacts", type=Path, default=Path("artifacts"), help="default: %(default)s")
     parser.add_argument(
-        "--prepared", type=Path, default=Path("peers"), help="what `python -m quantize stock` wrote (%(default)s)"
+        "--prepared", type=Path, default=PREPARED, help="what `python -m quantize stock` wrote (default: %(default)s)"
     )
     parser.add_argument(
         "--data", type=Path, help="folder of images (default: $OCTOPIX_DATA, else built-in photographs)"
     )
     parser.add_argument("--threads", type=int, default=1, help="of each runtime when timed (default: %(default)s)")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="JSON to update (default: the committed one)")
+    parser.add_argument("--out", type=Path, help=f"JSON to update (default: the committed one; {QUICK} with --quick)")
     parser.add_argument("--quick", action="store_true", help="few images and short timing: not for figures")
     parser.add_argument("--table-only", action="store_true", help="print --out as Markdown, and measure nothing")
     parser.set_defaults(run=_peers)
 
 
 def _peers(options: argparse.Namespace) -> None:
+    out = options.out or (QUICK if options.quick else RESULTS)
     if options.table_only:
-        print(markdown(read_peers(options.out)), end="")
+        print(markdown(read_peers(out)), end="")
         return
     _check(options)
-    peers = read_peers(options.out)  # a file that is none is met now, not after minutes
+    peers = read_peers(out)  # a file that is none is met now, not after minutes
     for model in _models(options):
         with tempfile.TemporaryDirectory(prefix="octopix-peers-") as folder:
             entry = _compare(model, Path(folder), options)
         peers = with_entry(peers, entry)
-        write_peers(options.out, peers)
+        write_peers(out, peers)
         show(entry, console_for(sys.stdout))
-    print(options.out)
+    print(out)
 
 
 def _check(options: argparse.Namespace) -> None:
