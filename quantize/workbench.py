@@ -11,6 +11,7 @@ import tf_keras
 
 import octopix
 from octopix.card import Calibration, Fidelity, ModelCard, Quality
+from octopix.complexity import complexity
 from octopix.conditions import now
 from octopix.errors import ConfigError, DataError, ModelFileError
 from octopix.graph import read_graph
@@ -36,7 +37,11 @@ from train.weights import describe_training, load_weights, weights_sha256
 
 QUICK_IMAGES = 4
 QUICK_NOTE = "made with --quick"
-QAT_PATCH, QAT_BATCH, QAT_SEED = 48, 16, 20261121
+QAT_PATCH, QAT_SEED = 48, 20261121
+QAT_BATCHES = (4, 16)
+"""Least and most patches of a step."""
+QAT_STEP_MACS = 2e9
+"""Multiply-accumulates of the network on a step's patches, where that leaves the least: small networks see more."""
 PACKAGES = ("tensorflow", "tf-keras", "ai-edge-litert")
 
 EXPORTS: Mapping[Kind, Callable[[tf_keras.Model], bytes]] = {
@@ -211,7 +216,13 @@ class Workbench:
                 got=f"{largest * spec.network_scale} usable pixels in the largest",
                 do="add larger images, or leave out int8-qat",
             )
-        return PatchSampler(pairs, spec.network_scale, side, QAT_BATCH, QAT_SEED)
+        return PatchSampler(pairs, spec.network_scale, side, self._batch(side), QAT_SEED)
+
+    def _batch(self, side: int) -> int:
+        """Patches of so many pixels a side in a step of training."""
+        least, most = QAT_BATCHES
+        work = complexity(read_graph(self.float_model), height=side, width=side).macs
+        return int(min(max(QAT_STEP_MACS / work, least), most))
 
     def _training_pairs(self) -> list[tuple[Array, Array]]:
         """(network input, ground truth); of images of the user's the inputs alone, enlarged to fit."""

@@ -1,0 +1,1 @@
+"""What all cores make of whole pipelines."""
