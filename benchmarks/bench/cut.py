@@ -87,12 +87,12 @@ class _Knife:
 
     def _makers_of_constants(self, operator: Operator) -> tuple[Operator, ...]:
         """Operators in front that turn constants into constants: the DEQUANTIZE of half-precision weights."""
-        found: tuple[Operator, ...] = ()
+        found: dict[int, Operator] = {}
         for index in operator.inputs:
             maker = self._makers.get(index)
             if maker is not None and index not in self._sizes.values and not self._depends(index):
-                found += (*self._makers_of_constants(maker), maker)
-        return tuple(dict.fromkeys(found))
+                found |= {each.index: each for each in (*self._makers_of_constants(maker), maker)}
+        return tuple(found.values())
 
     def _tensor(self, index: int, buffers: list[Any]) -> Any:
         known = self._sizes.values.get(index)

@@ -13,6 +13,7 @@ from octopix.schema import IDENTIFIER, VERSION
 
 _ROOM = 1024
 _TYPES = {
+    "float16": tflite.TensorType.FLOAT16,
     "float32": tflite.TensorType.FLOAT32,
     "int8": tflite.TensorType.INT8,
     "int32": tflite.TensorType.INT32,

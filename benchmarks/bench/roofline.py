@@ -19,10 +19,11 @@ from octopix.files import write_bytes
 
 FOLDER = "plots"
 HEIGHT_IN = 5.2
+"""At least; more where there are many names."""
 _LETTERS = 7.5
 _PLAIN = FuncFormatter(lambda value, _: f"{value:g}")
-_LEAST_GAP = 0.027
-"""Of the plot's height, between two names."""
+_LINE_IN, _FRAME_IN = 0.135, 1.2
+"""Height of a name, and of what stands above and below the plot, in inches."""
 
 
 def write_rooflines(result: BenchResult, folder: Path) -> tuple[Path, ...]:
@@ -46,10 +47,10 @@ def draw_roofline(peaks: Peaks, cells: Sequence[CellResult], size: str) -> Figur
         cells: measured on the CPU, all with a cost.
         size: for the label.
     """
-    figure, (axis,) = new_figure(HEIGHT_IN)
+    figure, (axis,) = new_figure(max(HEIGHT_IN, _FRAME_IN + 1.2 * _LINE_IN * len(cells)))
     x = np.array([each.cost.intensity for each in cells if each.cost])
     y = np.array([each.gmacs for each in cells])
-    low, high = x.min() / 1.5, x.max() * 6  # room for names at the right
+    low, high = x.min() / 1.5, x.max() * 10  # room for names at the right
     axis.set(xscale="log", yscale="log", xlim=(low, high))
     axis.set_ylim(min(y.min(), peaks.float32_gmacs) / 2, max(y.max(), peaks.int8_gmacs) * 1.6)
     axis.tick_params(which="minor", length=0)
@@ -58,6 +59,7 @@ def draw_roofline(peaks: Peaks, cells: Sequence[CellResult], size: str) -> Figur
     _roofs(axis, peaks, low, high)
     _dots(axis, cells, x, y)
     threads = "1 thread" if peaks.threads == 1 else f"{peaks.threads} threads"
+    figure.legend(loc="outside upper right", frameon=False, labelcolor=LIGHT.ink, fontsize=_LETTERS + 1)
     label(axis, x="FLOPs per byte moved", y=f"GMAC/s at {size}, {threads}")
     return figure
 
@@ -71,20 +73,24 @@ def _by_size(result: BenchResult, threads: int) -> Mapping[str, list[CellResult]
 
 
 def _roofs(axis: Axes, peaks: Peaks, low: float, high: float) -> None:
-    x = np.geomspace(low, high, 200)
+    """Memory's slant up to the highest of the level roofs; each of them from where it is the lower."""
     roofs = (("int8", peaks.int8_gmacs, LIGHT.int8), ("float32", peaks.float32_gmacs, LIGHT.reference))
     for name, peak, colour in roofs:
-        axis.plot(x, np.minimum(peaks.gbytes_per_s * x / 2, peak), color=colour, lw=1.4)
+        axis.plot([2 * peak / peaks.gbytes_per_s, high], [peak, peak], color=colour, lw=1.4)
         text = f"{name} {peak:.0f} GMAC/s"
         axis.annotate(text, (low, peak), (3, 3), textcoords="offset points", color=colour, fontsize=_LETTERS + 1)
-    axis.plot([], [], color=LIGHT.muted, label=f"memory {peaks.gbytes_per_s:.1f} GB/s")
-    axis.legend(loc="lower right", frameon=False, labelcolor=LIGHT.ink, fontsize=_LETTERS + 1)
+    slant = np.array([low, 2 * max(peaks.int8_gmacs, peaks.float32_gmacs) / peaks.gbytes_per_s])
+    name = f"memory {peaks.gbytes_per_s:.1f} GB/s"
+    axis.plot(slant, peaks.gbytes_per_s * slant / 2, color=LIGHT.muted, lw=1.4, label=name)
 
 
 def _dots(axis: Axes, cells: Sequence[CellResult], x: np.ndarray, y: np.ndarray) -> None:
     bottom, top = np.log10(axis.get_ylim())
-    heights = 10 ** spread(np.log10(y), least=_LEAST_GAP * (top - bottom))
-    column = axis.get_xlim()[1] / 2.9
+    height = axis.get_figure().get_figheight() - _FRAME_IN  # type: ignore[union-attr]  # it is on one
+    line = _LINE_IN / height * (top - bottom)
+    places = spread(np.log10(y), least=line)
+    heights = 10 ** (places + max(bottom + line / 2 - places.min(), 0))  # none below the plot
+    column = axis.get_xlim()[1] / 4.4
     for each, across, up, beside in zip(cells, x, y, heights, strict=True):
         colour = colour_of(each.cell.scheme)
         axis.plot(across, up, "o", color=colour, ms=4.5)
