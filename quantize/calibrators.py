@@ -6,7 +6,7 @@ needs zero to be exact. What lies outside saturates. Pure NumPy; adding one is a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -76,6 +76,15 @@ CALIBRATORS: dict[str, Calibrator] = {
     "mse": mse,
     "entropy": entropy,
 }
+
+
+def per_tensor(choice: Mapping[str, Calibrator], *, otherwise: Calibrator) -> Calibrator:
+    """A calibrator for each tensor: ``choice`` by the tensor's name, up to a ``;`` in it, else ``otherwise``."""
+
+    def chosen(statistics: TensorStatistics) -> Range:
+        return choice.get(statistics.name.partition(";")[0], otherwise)(statistics)
+
+    return chosen
 
 
 def with_zero(lo: float, hi: float) -> Range:

@@ -3,8 +3,10 @@ import dataclasses
 import numpy as np
 import pytest
 
-from quantize.calibrators import CALIBRATORS, mse, quantization_mse, quantize_like_int8
-from quantize.statistics import TensorStatistics
+from octopix.graph import read_graph
+from quantize.calibrators import CALIBRATORS, minmax, mse, per_tensor, quantization_mse, quantize_like_int8
+from quantize.ranges import calibrate, calibrated_tensors
+from quantize.statistics import TensorStatistics, collect
 
 
 def _statistics(values: np.ndarray) -> TensorStatistics:
@@ -90,3 +92,13 @@ def test_int8_levels_are_those_of_the_real_quantizer(float_model, int8_model, ph
     # What int8 can hold passes through our model of int8 unchanged, but for float32's own rounding.
     np.testing.assert_allclose(quantize_like_int8(real, bounds), real, atol=1e-5 * scale * 255)
     assert np.unique(real).size > 50
+
+
+def test_each_tensor_may_have_a_calibrator_of_its_own(float_model, photographs) -> None:
+    graph = read_graph(float_model("espcn"))
+    tensors = calibrated_tensors(graph)
+    statistics = collect(float_model("espcn"), photographs, tensors=tensors)
+    name = graph.tensors[tensors[1]].name.partition(";")[0]
+    found = calibrate(statistics, per_tensor({name: minmax}, otherwise=mse))
+    assert found[tensors[0]] == mse(statistics[tensors[0]])
+    assert found[tensors[1]] == minmax(statistics[tensors[1]]) != mse(statistics[tensors[1]])
