@@ -32,6 +32,10 @@ class Cell:
 
     @property
     def slug(self) -> str:
-        """For file names; every letter that a delegate's path may hold and a file name may not becomes a dash."""
-        raw = f"{self.model}-{self.scheme}-{self.height}x{self.width}-{self.threads}-{self.delegate}"
-        return "".join(letter if letter.isalnum() or letter in "+-_." else "-" for letter in raw)
+        """For file names."""
+        return plain_name(f"{self.model}-{self.scheme}-{self.height}x{self.width}-{self.threads}-{self.delegate}")
+
+
+def plain_name(text: str) -> str:
+    """Every letter that a delegate's path may hold and a file name may not becomes a dash."""
+    return "".join(letter if letter.isalnum() or letter in "+-_." else "-" for letter in text)

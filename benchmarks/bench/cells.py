@@ -54,13 +54,7 @@ def plan(suite: Suite, artifacts: Path) -> tuple[Planned, ...]:
     _check_schemes(suite)
     wanted = {model for product in suite.cells for model in product.models}
     folders = {model: _folder(artifacts / model) for model in wanted}
-    missing = dict.fromkeys(line for product in suite.cells for line in _missing(product, folders))
-    if missing:
-        raise ConfigError(
-            expected=f"the .tflite files of this suite in {artifacts}",
-            got=f"none for {len(missing)} of its models: {', '.join(line.split('MODEL=')[1] for line in missing)}",
-            do=f"run: {' && '.join(missing)}",
-        )
+    _check_present(suite, folders, artifacts)
     found = {each.cell: each for product in suite.cells for each in _cells(product, folders)}
     return tuple(sorted(found.values(), key=lambda each: (each.group, _place(each.cell.scheme), each.cell.model)))
 
@@ -108,12 +102,20 @@ def _folder(folder: Path) -> Folder:
     return Folder(files, cards)
 
 
-def _missing(product: Product, folders: Mapping[str, Folder]) -> Iterator[str]:
-    """The commands that make what is not there."""
-    for model in product.models:
-        lacking = [_to_make(scheme) for scheme in product.schemes if not _schemes(scheme, folders[model])]
-        if lacking:
-            yield f"make quantize MODEL={model} SCHEME={','.join(dict.fromkeys(lacking))}"
+def _check_present(suite: Suite, folders: Mapping[str, Folder], artifacts: Path) -> None:
+    """One error for all that is missing, with the commands that make it."""
+    missing: dict[str, dict[str, None]] = {}
+    for product, model in ((each, model) for each in suite.cells for model in each.models):
+        for scheme in product.schemes:
+            if not _schemes(scheme, folders[model]):
+                missing.setdefault(model, {})[_to_make(scheme)] = None
+    if missing:
+        commands = [f"make quantize MODEL={model} SCHEME={','.join(schemes)}" for model, schemes in missing.items()]
+        raise ConfigError(
+            expected=f"the .tflite files of this suite in {artifacts}",
+            got="; ".join(f"no {' or '.join(schemes)} of {model}" for model, schemes in missing.items()),
+            do=f"run: {' && '.join(commands)}",
+        )
 
 
 def _to_make(scheme: str) -> str:

@@ -10,18 +10,20 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from benchmarks.bench.cell import plain_name
 from benchmarks.bench.cells import plan
 from benchmarks.bench.process import in_a_process
-from benchmarks.bench.records import BenchResult, write_bench
+from benchmarks.bench.records import BenchResult, as_results, write_bench
 from benchmarks.bench.reference import Comparison, compare_with, read_reference, reference_of
 from benchmarks.bench.roofline import write_rooflines
 from benchmarks.bench.runner import RESULT, Run, Watch, run_suite
-from benchmarks.bench.show import show, warnings_of
+from benchmarks.bench.show import BUSY, show, warnings_of
 from benchmarks.bench.suites import known_suites, read_suite
 from benchmarks.table import console_for
 from octopix.conditions import read_conditions
 from octopix.errors import ResultError
 from octopix.files import dump_json
+from octopix.results import write_result
 
 SLOWER, BROKEN = 1, 3
 EPILOG = """\
@@ -59,7 +61,7 @@ def _bench(options: argparse.Namespace) -> int:
     run = Run(name, suite, plan(suite, options.artifacts), options.out / name)
     with _progress(run.steps) as watch:
         result = run_suite(run, in_a_process(timeout=suite.timeout), watch=watch, fresh=options.fresh)
-    written = [run.out / RESULT, *write_rooflines(result, run.out)]
+    written = [run.out / RESULT, *_write_for_compare(result, run.out), *write_rooflines(result, run.out)]
     committed = reference_of(conditions)
     reference = options.reference or (committed if committed.is_file() and not options.as_reference else None)
     comparison = None if reference is None else compare_with(reference, result)
@@ -67,6 +69,14 @@ def _bench(options: argparse.Namespace) -> int:
         written.append(keep_as_reference(result, committed))
     _tell(options, result, comparison, written)
     return BROKEN if result.failed else SLOWER if comparison is not None and comparison.worse else 0
+
+
+def _write_for_compare(result: BenchResult, folder: Path) -> Iterator[Path]:
+    """What was timed on each delegate, for `octopix compare A.json B.json`."""
+    for delegate, timed in as_results(result).items():
+        path = folder / f"latency-{plain_name(delegate)}.json"
+        write_result(path, timed)
+        yield path
 
 
 def _tell(options: argparse.Namespace, result: BenchResult, comparison: Comparison | None, written: list[Path]) -> None:
@@ -85,15 +95,18 @@ def _reference_name(result: BenchResult) -> str:
 
 
 def keep_as_reference(result: BenchResult, path: Path) -> Path:
-    """Only what is whole and steady is worth comparing with.
+    """Only what is whole and was made on a quiet machine is worth comparing with.
+
+    A cell that is unsteady all the same may stay: it is shown, and never judged.
 
     Raises:
-        ResultError: a cell failed, or warns of itself.
+        ResultError: a cell failed, or the machine was busy.
     """
-    doubts = [*(f"{each.cell.name} failed" for each in result.failed), *warnings_of(result)]
+    doubts = [f"{each.cell.name} failed" for each in result.failed]
+    doubts += [warning for warning in warnings_of(result) if BUSY in warning]
     if doubts:
         raise ResultError(
-            expected="a whole and steady result for a reference",
+            expected="a whole result of a quiet machine for a reference",
             got=f"{len(doubts)} doubts: {'; '.join(doubts[:3])}",
             do="leave the machine alone and run again with --fresh",
         )

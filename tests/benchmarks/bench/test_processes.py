@@ -16,6 +16,7 @@ from benchmarks.bench.process import JobFailedError, in_a_process
 from benchmarks.bench.records import CellResult, read_bench
 from benchmarks.bench.runner import Run, run_suite
 from benchmarks.bench.suites import Suite
+from octopix.results import read_result
 
 ROOT = Path(__file__).parents[3]
 
@@ -120,6 +121,9 @@ def test_the_command_measures_tells_and_keeps(plain: Path, tmp_path: Path, suite
     kept = read_bench(tmp_path / "out" / "small" / "bench.json")
     for name in ("png", "svg"):
         assert (tmp_path / "out" / "small" / "plots" / f"roofline-8x8-1.{name}").stat().st_size > 1000
+
+    timed = read_result(tmp_path / "out" / "small" / "latency-cpu.json")
+    assert [row.latency.samples_ms for row in timed.rows] == [each.latency.samples_ms for each in kept.cells]
 
     (plain / "plain" / "int8-ptq-deadly.tflite").write_bytes(deadly)
     second = bench(*words, "--json")
