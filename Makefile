@@ -15,6 +15,8 @@ OUT    = .
 QUICK  =
 TARGET = local
 HOST   =
+BASE   =
+HEAD   =
 SERIAL =
 SUITE  = quick
 ARGS   =
@@ -34,10 +36,12 @@ within = $(if $(BUDGET),--budget "$$BUDGET",--scheme "$$SCHEME")
 # A model file of the user's comes with its images.
 own = $${CALIBRATION:+--calibration "$$CALIBRATION"} $${REFERENCE:+--reference "$$REFERENCE"} \
 	$${VALUE_RANGE:+--value-range "$$VALUE_RANGE"}
+measured = $(RUN) benchmarks table --model "$$MODEL" --artifacts "$$OUT/artifacts" --reports "$$OUT/reports" \
+	$${DATA:+--data "$$DATA"} $${CALIBRATION:+--inputs "$$CALIBRATION"} $${REFERENCE:+--reference "$$REFERENCE"} $(quick)
 quick = $(if $(filter-out 0 no false,$(QUICK)),--quick)
 
 # Recipes read the values from their environment, so spaces and quotes in them reach the programs as they are.
-export MODEL SCHEME BUDGET KEEP_FLOAT DATA PAIRS CALIBRATION REFERENCE VALUE_RANGE OUT TARGET HOST SERIAL SUITE TESTS
+export MODEL SCHEME BUDGET KEEP_FLOAT DATA PAIRS CALIBRATION REFERENCE VALUE_RANGE OUT BASE HEAD TARGET HOST SERIAL SUITE TESTS
 
 .DEFAULT_GOAL := help
 .PHONY: help setup check test test-slow test-devices train quantize deploy bench bench-conversion bench-peers bench-pi bench-android report clean
@@ -46,6 +50,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
 	@echo '  values: MODEL=$(MODEL) SCHEME=$(SCHEME) BUDGET=dB DATA=folder PAIRS=folder OUT=folder QUICK=1 TARGET=$(TARGET) HOST=[user@]host'
 	@echo '          MODEL=file.tflite CALIBRATION=folder REFERENCE=folder VALUE_RANGE=0..255'
+	@echo '          BASE=results.json HEAD=results.json (or two folders of reports), for report'
 	@echo '          SERIAL=number SUITE=$(SUITE) TESTS=$(TESTS) ARGS="further words for deploy, train or bench"'
 
 setup: $(READY) ## the environment in .venv; every target below makes it when it is missing
@@ -74,12 +79,12 @@ quantize: $(READY) ## MODEL to int8 by SCHEME, or within BUDGET dB: the .tflite 
 	@code=0; $(RUN) quantize --model "$$MODEL" $(within) --out "$$OUT/artifacts" $${DATA:+--data "$$DATA"} \
 	    $${KEEP_FLOAT:+--keep-float "$$KEEP_FLOAT"} $(own) $(quick) || code=$$?; \
 	[ $$code = 0 ] || [ $$code = 3 ] || exit $$code; \
-	[ ! -e "$$MODEL" ] || exit $$code; \
-	$(MAKE) --no-print-directory report && exit $$code
+	$(measured) && exit $$code
 
-report: $(READY) ## measure what quantize wrote for MODEL once more: the table and the report
-	@$(RUN) benchmarks table --model "$$MODEL" --artifacts "$$OUT/artifacts" --reports "$$OUT/reports" \
-	    $${DATA:+--data "$$DATA"} $(quick)
+report: $(READY) ## measure MODEL once more: table and report; MODEL=all: one page of all reports; BASE, HEAD: what changed
+	@if [ -n "$$BASE$$HEAD" ]; then $(RUN) benchmarks compare "$$BASE" "$$HEAD" --out "$$OUT/reports/change"; \
+	elif [ "$$MODEL" = all ]; then $(RUN) benchmarks report --all "$$OUT/reports"; \
+	else $(measured); fi
 
 deploy: $(READY) ## MODEL on TARGET (local, a device of devices.yaml, or all): parity, quality, latency, table and report
 	@$(call on_device,--target "$$TARGET")

@@ -16,21 +16,23 @@ python -m benchmarks fid FOLDER_A FOLDER_B [--inception FILE.tflite] [--json]
 import argparse
 import dataclasses
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.all_models import write_all
 from benchmarks.artifacts import FLOAT, Artifact, find_artifacts
 from benchmarks.bench.commands import add_bench
-from benchmarks.commands import add_by_image, add_compare, add_devices, add_vacc, add_zoo, models_below
+from benchmarks.commands import ALL, add_by_image, add_compare, add_devices, add_vacc, add_zoo, models_below
 from benchmarks.crops import choose, write_crops
 from benchmarks.fid import INCEPTION, INCEPTION_VARIABLE, Fid, fid, find_inception, image_count
+from benchmarks.layers import SENSITIVITY
 from benchmarks.material import PLOT_FOLDER, RESULTS
+from benchmarks.own import own_images
 from benchmarks.peers.commands import add_peers
 from benchmarks.pipelines.commands import add_pipelines
 from benchmarks.progress import progress
 from benchmarks.report import rewrite_report, write_report
-from benchmarks.suite import Measured, measure_model
+from benchmarks.suite import Measured, Stage, measure_model, measure_own
 from benchmarks.summary import quantize_rows, summarise
 from benchmarks.table import console_for, show
 from octopix.exits import exit_code_of
@@ -63,6 +65,8 @@ def _parser() -> argparse.ArgumentParser:
         choices=PROTOCOLS,
         help="default: that of published figures",
     )
+    table.add_argument("--inputs", type=Path, metavar="DIR", help="measure on these network inputs, a user's own")
+    table.add_argument("--reference", type=Path, metavar="DIR", help="their ground truth, under the same names")
     table.add_argument("--quick", action="store_true", help="few images and short timing: not for figures")
     table.add_argument("--json", action="store_true", help="the result as JSON on stdout, and nothing else there")
     report = commands.add_parser("report", help="make the report again from a results.json and the crops beside it")
@@ -93,20 +97,22 @@ def _parser() -> argparse.ArgumentParser:
 def _table(options: argparse.Namespace) -> None:
     for model in models_below(options.artifacts, options.model):
         _measure(model, options)
+    if options.model == ALL and not options.json:
+        for path in write_all(options.reports):
+            print(path)
 
 
 def _measure(model: str, options: argparse.Namespace) -> None:
     artifacts = find_artifacts(options.artifacts, model)
-    degradation = find_degradation(artifacts[0].card.degradation)
-    sets = test_sets(locate(options.data), degradation=degradation.name)
-    protocol = PROTOCOLS[options.protocol or degradation.protocol]
+    measured_on = _images(artifacts, options)
     folder = options.reports / model
     for place in (folder, folder / PLOT_FOLDER):
         _probe(place)
     with progress() as stage:
-        measured = measure_model(artifacts, sets, protocol, quick=options.quick, stage=stage)
+        measured = measured_on(stage)
         advance = stage("report", 2)
         write_result(folder / RESULTS, measured.result)
+        _bring_layers(options.artifacts / model / SENSITIVITY, folder / SENSITIVITY)
         _crops(measured, artifacts, folder / PLOT_FOLDER)
         advance()
         written = write_report(measured.result, folder)
@@ -117,6 +123,26 @@ def _measure(model: str, options: argparse.Namespace) -> None:
     show(measured.result, console_for(sys.stdout))
     for path in written:
         print(path)
+
+
+def _images(artifacts: Sequence[Artifact], options: argparse.Namespace) -> Callable[[Stage], Measured]:
+    """What to measure on, met before anything is written: the user's pictures, else the model's test sets."""
+    own = own_images(artifacts, options.inputs, options.reference)
+    if own is not None:
+        asked = PROTOCOLS[options.protocol] if options.protocol else own.protocol
+        return lambda stage: measure_own(artifacts, own, asked, quick=options.quick, stage=stage)
+    degradation = find_degradation(artifacts[0].card.degradation)
+    sets = test_sets(locate(options.data), degradation=degradation.name)
+    protocol = PROTOCOLS[options.protocol or degradation.protocol]
+    return lambda stage: measure_model(artifacts, sets, protocol, quick=options.quick, stage=stage)
+
+
+def _bring_layers(source: Path, target: Path) -> None:
+    """What `python -m quantize sensitivity` found of these artifacts; what it found of others goes."""
+    if source.is_file():
+        write_bytes(target, source.read_bytes())
+    else:
+        target.unlink(missing_ok=True)
 
 
 def _probe(folder: Path) -> None:

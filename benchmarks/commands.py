@@ -19,6 +19,7 @@ from benchmarks.vacc import markdown, measure, merged, read_vacc, write_tables, 
 from benchmarks.zoo import README, RESULTS, read_goals, read_zoo, update, write_table, write_zoo
 from octopix.commands.outcome import OK, WORSE
 from octopix.errors import ConfigError
+from octopix.files import name_of
 from octopix.results import read_result
 from train.data.sources import locate
 
@@ -73,13 +74,14 @@ def add_vacc(commands: Any) -> None:
 
 
 def models_below(artifacts: Path, model: str) -> tuple[str, ...]:
-    """``model``, or for ``all`` every folder of artifacts.
+    """``model``, the name that a model file has among the artifacts, or for ``all`` every folder of artifacts.
 
     Raises:
         ConfigError: ``all``, and there is none.
     """
     if model != ALL:
-        return (model,)
+        given = Path(model)  # of a user's file, as `make quantize MODEL=file.tflite` names it
+        return (model if (artifacts / model).is_dir() or not given.exists() else name_of(given),)
     found = tuple(sorted({path.parent.name for path in artifacts.glob("*/*.tflite")}))
     if not found:
         raise ConfigError(

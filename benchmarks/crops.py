@@ -31,7 +31,8 @@ class Choice:
 
     image_set: str
     ref: PairRef
-    drop_db: float
+    drop_db: float | None
+    """None where there is no ground truth."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,8 @@ class Crop:
     image: str
     scheme: str
     """The int8 scheme that is shown."""
-    drop_db: float
-    """Of the whole image."""
+    drop_db: float | None
+    """Of the whole image; None where there is no ground truth."""
     top: int
     left: int
     side: int
@@ -74,11 +75,13 @@ def choose(rows: Sequence[QuantizeRow], sets: Sequence[PairSet], scheme: str) ->
 def _ranked(images: PairSet, rows: Sequence[QuantizeRow], scheme: str) -> list[Choice]:
     by_scheme = {row.scheme: row.psnr_per_image for row in rows}
     found = []
+    if rows[0].psnr_db is None:
+        return [Choice(images.title, ref, None) for ref in images.refs]
     for ref in images.refs:
         reference, value = by_scheme[FLOAT][ref.name], by_scheme[scheme][ref.name]
         if reference is not None and value is not None:
             found.append(Choice(images.title, ref, reference - value))
-    return sorted(found, key=lambda choice: -choice.drop_db)
+    return sorted(found, key=lambda choice: -(choice.drop_db or 0.0))
 
 
 def _spaced(choices: Sequence[Choice], count: int) -> list[Choice]:
@@ -101,7 +104,7 @@ def write_crops(
     if choices:
         restorers = {name: Restorer(artifacts[name].path) for name in (FLOAT, scheme)}
         for place, choice in enumerate(choices, start=1):
-            pictures = _pictures(choice.ref, restorers)
+            pictures = _pictures(choice, restorers)
             crops.append(_write_crop(folder, place, choice, scheme, pictures))
     write_json(folder / "crops.json", dataclasses.asdict(CropList(tuple(crops))))
     _remove_older(folder, crops)  # last: a list must never name tiles that are gone
@@ -125,13 +128,13 @@ def crops_of(raw: object) -> tuple[Crop, ...]:
     return from_json(CropList, raw, where="crops.json").crops
 
 
-def _pictures(ref: PairRef, restorers: Mapping[str, Restorer]) -> dict[str, Array]:
+def _pictures(choice: Choice, restorers: Mapping[str, Restorer]) -> dict[str, Array]:
     """Whole pictures, uint8 RGB or grey, in the order they are shown."""
     scale = next(iter(restorers.values())).card.scale
-    degraded, truth = ref.read()
+    degraded, truth = choice.ref.read()
     restored = {name: restorer.restore(Picture(degraded)).pixels for name, restorer in restorers.items()}
     name, plain = baseline(degraded, scale)
-    return {name: plain, **restored, TRUTH: truth}
+    return {name: plain, **restored, **({} if choice.drop_db is None else {TRUTH: truth})}
 
 
 def _write_crop(folder: Path, place: int, choice: Choice, scheme: str, pictures: Mapping[str, Array]) -> Crop:

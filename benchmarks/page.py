@@ -115,10 +115,8 @@ def page_of(material: Material) -> Page:
 
 def crop_caption(crop: Crop) -> str:
     """What a row of tiles shows."""
-    return (
-        f"{crop.image}: drop {fixed(crop.drop_db, 3)} dB over the image; "
-        f"{crop.side}×{crop.side} pixels at row {crop.top}, column {crop.left}"
-    )
+    drop = "" if crop.drop_db is None else f"drop {fixed(crop.drop_db, 3)} dB over the image; "
+    return f"{crop.image}: {drop}{crop.side}×{crop.side} pixels at row {crop.top}, column {crop.left}"
 
 
 def _reasons(summary: Summary) -> tuple[str, ...]:

@@ -32,9 +32,9 @@ MAX_WORKERS = 4
 class Score:
     """Figures of one picture."""
 
-    psnr_db: float
-    """``math.inf`` where it equals the ground truth."""
-    ssim: float
+    psnr_db: float | None
+    """``math.inf`` where it equals the ground truth; None, as ``ssim``, where there is none."""
+    ssim: float | None
     fidelity_db: float | None
     """PSNR against the float32 network's picture; ``math.inf`` where they are equal, None without one."""
 
@@ -47,8 +47,8 @@ Scores = Mapping[str, Mapping[str, Score]]
 class Mean:
     """Figures of one scheme over one set."""
 
-    psnr_db: float
-    ssim: float
+    psnr_db: float | None
+    ssim: float | None
     fidelity_db: float | None
 
 
@@ -64,8 +64,8 @@ class Views:
 class Evaluator:
     """All artifacts of one model, with interpreters open. Not to be shared between threads."""
 
-    def __init__(self, artifacts: Sequence[Artifact], protocol: Protocol) -> None:
-        self._protocol = protocol
+    def __init__(self, artifacts: Sequence[Artifact], protocol: Protocol, *, with_truth: bool = True) -> None:
+        self._protocol, self._with_truth = protocol, with_truth
         self._card = artifacts[0].card
         self._restorers = {artifact.card.scheme: Restorer(artifact.path, tile="none") for artifact in artifacts}
 
@@ -73,10 +73,12 @@ class Evaluator:
         """Restore the picture by every artifact."""
         channels, scale = self._card.channels, self._card.scale
         degraded, truth = ref.read()
-        self._check_size(ref, truth)
         network_input = as_channels(degraded, channels)
-        name, plain = baseline(degraded, scale)
-        outputs = {name: as_channels(plain, channels)}
+        outputs = {}
+        if self._with_truth:
+            self._check_size(ref, truth)
+            name, plain = baseline(degraded, scale)
+            outputs[name] = as_channels(plain, channels)
         for scheme, restorer in self._restorers.items():
             outputs[scheme] = plane_bytes(restorer.run_plane(network_input))
         return Views(truth=as_channels(truth, channels), outputs=outputs)
@@ -84,13 +86,13 @@ class Evaluator:
     def scores(self, ref: PairRef) -> Mapping[str, Score]:
         """Figures of every artifact, and of the baseline, on one image."""
         views, scale = self.views(ref), self._card.scale
-        truth = self._protocol.compared(views.truth, scale)
+        truth = self._protocol.compared(views.truth, scale) if self._with_truth else None
         planes = {scheme: self._protocol.compared(output, scale) for scheme, output in views.outputs.items()}
         reference = planes.get(FLOAT)
         return {
             scheme: Score(
-                psnr_db=psnr(truth, plane),
-                ssim=ssim(truth, plane),
+                psnr_db=None if truth is None else psnr(truth, plane),
+                ssim=None if truth is None else ssim(truth, plane),
                 fidelity_db=None if reference is None or scheme in BASELINES else psnr(reference, plane),
             )
             for scheme, plane in planes.items()
@@ -112,7 +114,12 @@ def baseline(degraded: Array, scale: int) -> tuple[str, Array]:
 
 
 def evaluate(
-    artifacts: Sequence[Artifact], images: PairSet, protocol: Protocol, *, advance: Callable[[], None]
+    artifacts: Sequence[Artifact],
+    images: PairSet,
+    protocol: Protocol,
+    *,
+    advance: Callable[[], None],
+    with_truth: bool = True,
 ) -> Scores:
     """Scores of every artifact, and of the baseline, on every image of a set.
 
@@ -121,6 +128,7 @@ def evaluate(
         images: the test set, degraded.
         protocol: how pictures become figures.
         advance: called after each image, from the calling thread.
+        with_truth: compare with the pairs' ground truth; else fidelity is all there is, and no baseline.
 
     Raises:
         DataError: an image is too small for the protocol; the message names it.
@@ -129,7 +137,7 @@ def evaluate(
     workers = min(available_cores(), MAX_WORKERS, len(images))
     free: queue.SimpleQueue[Evaluator] = queue.SimpleQueue()
     for _ in range(workers):
-        free.put(Evaluator(artifacts, protocol))
+        free.put(Evaluator(artifacts, protocol, with_truth=with_truth))
 
     def score(ref: PairRef) -> Mapping[str, Score]:
         evaluator = free.get()
@@ -163,13 +171,15 @@ def _results(
 def counted_images(scores: Scores) -> tuple[str, ...]:
     """Names of the images whose PSNR is finite in every row: only over these do means and drops exist.
 
+    Without ground truth, all of them.
+
     A network or bicubic restores a flat grey picture exactly; one such image would make the mean of its set infinite.
 
     Raises:
         DataError: no image is left.
     """
     names = next(iter(scores.values()))
-    counted = tuple(name for name in names if all(math.isfinite(row[name].psnr_db) for row in scores.values()))
+    counted = tuple(name for name in names if all(_counts(row[name].psnr_db) for row in scores.values()))
     if not counted:
         raise DataError(
             expected="test images with detail",
@@ -179,14 +189,24 @@ def counted_images(scores: Scores) -> tuple[str, ...]:
     return counted
 
 
+def _counts(decibels: float | None) -> bool:
+    return decibels is None or math.isfinite(decibels)
+
+
 def mean_score(row: Mapping[str, Score], counted: Sequence[str]) -> Mean:
     """Unweighted means over the counted images."""
     chosen = [row[name] for name in counted]
     return Mean(
-        psnr_db=statistics.fmean(score.psnr_db for score in chosen),
-        ssim=statistics.fmean(score.ssim for score in chosen),
+        psnr_db=mean([score.psnr_db for score in chosen]),
+        ssim=mean([score.ssim for score in chosen]),
         fidelity_db=mean_fidelity([score.fidelity_db for score in chosen]),
     )
+
+
+def mean(values: Sequence[float | None]) -> float | None:
+    """Of those that exist; None where none does."""
+    known = [value for value in values if value is not None]
+    return statistics.fmean(known) if known else None
 
 
 def mean_fidelity(decibels: Sequence[float | None]) -> float | None:

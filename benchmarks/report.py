@@ -120,10 +120,8 @@ def group_of(table: Sheet, place: int) -> str:
 def crop_note(crops: Sequence[Crop]) -> str:
     """What the tiles of all crops are."""
     first = crops[0]
-    note = (
-        f"Of each set, images from the largest to the smallest drop, each cut where {first.scheme} differs most from "
-        "float32."
-    )
+    order = "" if first.drop_db is None else " from the largest to the smallest drop"
+    note = f"Of each set, images{order}, each cut where {first.scheme} differs most from float32."
     if HEAT not in first.tiles:
         return f"{note} The last tile is that difference in luma, {first.gain} times amplified; mid-grey is none."
     return f"{note} The heat map is that difference in luma: black is none, yellow {brightest(first)} levels or more."

@@ -5,13 +5,14 @@ its rows.
 """
 
 import dataclasses
-import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from benchmarks.artifacts import FLOAT, Artifact
 from benchmarks.latency import Timing, time_all
-from benchmarks.quality import BASELINES, Scores, counted_images, evaluate, mean_fidelity, mean_score
+from benchmarks.own import Own
+from benchmarks.quality import BASELINES, Scores, counted_images, evaluate, mean, mean_fidelity, mean_score
 from octopix.complexity import FLOPS_PER_MAC
 from octopix.conditions import read_conditions
 from octopix.errors import DataError
@@ -27,6 +28,9 @@ QUICK = "quick"
 
 Stage = Callable[[str, int], Callable[[], None]]
 """(what begins, number of steps) to the call that counts one step: how a progress bar watches."""
+
+
+Images = TypeVar("Images", ImageSet, PairSet)
 
 
 @dataclass(frozen=True)
@@ -59,22 +63,42 @@ def measure_model(
             got="none of them",
             do="add one to the folder, or leave DATA= and OCTOPIX_DATA out to test on the built-in photographs",
         )
-    conditions = read_conditions()
     card = artifacts[0].card
     used = tuple(
         degraded(first_images(images) if quick else images, card.degradation, scale=card.scale) for images in sets
     )
+    return _measure(artifacts, used, protocol, quick=quick, stage=stage)
+
+
+def measure_own(artifacts: Sequence[Artifact], own: Own, protocol: Protocol, *, quick: bool, stage: Stage) -> Measured:
+    """`measure_model` on a user's pictures, with ground truth or without."""
+    used = (first_images(own.images) if quick else own.images,)
+    measured = _measure(artifacts, used, protocol, quick=quick, stage=stage, with_truth=own.with_truth)
+    return dataclasses.replace(measured, result=dataclasses.replace(measured.result, notes=own.notes))
+
+
+def _measure(
+    artifacts: Sequence[Artifact],
+    used: tuple[PairSet, ...],
+    protocol: Protocol,
+    *,
+    quick: bool,
+    stage: Stage,
+    with_truth: bool = True,
+) -> Measured:
+    conditions = read_conditions()
     advance = stage("latency", 1)
     timings = time_all(artifacts, used[0].refs[0], quick=quick)
     advance()
     rows: list[QuantizeRow] = []
     for images in used:
-        scores = evaluate(artifacts, images, protocol, advance=stage(images.title, len(images)))
+        advance = stage(images.title, len(images))
+        scores = evaluate(artifacts, images, protocol, advance=advance, with_truth=with_truth)
         rows += _set_rows(artifacts, images, protocol, scores, timings)
     return Measured(Result(kind="quantize", rows=tuple(rows), conditions=conditions), used)
 
 
-def first_images(images: ImageSet) -> ImageSet:
+def first_images(images: Images) -> Images:
     """What ``--quick`` takes of a set, under a title that says so."""
     mark = QUICK if len(images) <= QUICK_IMAGES else f"{QUICK}: first {QUICK_IMAGES}"
     return dataclasses.replace(images, title=f"{images.title} ({mark})", refs=images.refs[:QUICK_IMAGES])
@@ -92,20 +116,21 @@ def _set_rows(
     reference = mean_score(scores[FLOAT], counted).psnr_db if FLOAT in scores else None
 
     def row(scheme: str) -> QuantizeRow:
-        mean = mean_score(scores[scheme], counted)
+        found = mean_score(scores[scheme], counted)
+        against = None if scheme in BASELINES else reference
         return QuantizeRow(
             model=first.card.model,
             scheme=scheme,
             image_set=images.title,
             protocol=protocol.name,
-            psnr_db=mean.psnr_db,
-            ssim=mean.ssim,
+            psnr_db=found.psnr_db,
+            ssim=found.ssim,
             shape=first.shape,
             flops_convention=FLOPS_CONVENTION,
-            drop_db=None if reference is None or scheme in BASELINES else reference - mean.psnr_db,
-            fidelity_db=mean.fidelity_db,
+            drop_db=None if against is None or found.psnr_db is None else against - found.psnr_db,
+            fidelity_db=found.fidelity_db,
             psnr_per_image={name: score.psnr_db if name in counted else None for name, score in scores[scheme].items()},
-            ssim_per_image={name: score.ssim for name, score in scores[scheme].items()},
+            ssim_per_image={name: score.ssim for name, score in scores[scheme].items() if score.ssim is not None},
         )
 
     plain = [row(scheme) for scheme in BASELINES if scheme in scores]
@@ -148,16 +173,11 @@ def _mean_row(rows: Sequence[QuantizeRow]) -> QuantizeRow:
     return dataclasses.replace(
         rows[0],
         image_set=mean_title([row.image_set for row in rows]),
-        psnr_db=_mean([row.psnr_db for row in rows]),
-        ssim=_mean([row.ssim for row in rows]),
-        drop_db=_mean([row.drop_db for row in rows]),
+        psnr_db=mean([row.psnr_db for row in rows]),
+        ssim=mean([row.ssim for row in rows]),
+        drop_db=mean([row.drop_db for row in rows]),
         fidelity_db=mean_fidelity([row.fidelity_db for row in rows]),
     )
-
-
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return statistics.fmean(known) if known else None
 
 
 def mean_title(names: Sequence[str]) -> str:

@@ -81,7 +81,8 @@ def summarise(result: Result) -> Summary:
     rows = quantize_rows(result)
     sets, means = rows_by_set(rows), mean_rows(rows)
     per_set = [group[0].psnr_per_image for group in sets.values()]
-    left_out = tuple(name for images in per_set for name, value in images.items() if value is None)
+    with_truth = all(row.psnr_db is not None for row in rows)
+    left_out = tuple(name for images in per_set for name, value in images.items() if value is None and with_truth)
     pick = _pick(means)
     return Summary(
         model=rows[0].model,
@@ -92,7 +93,7 @@ def summarise(result: Result) -> Summary:
         left_out=left_out,
         pick=pick,
         steady=all(_steady(row.latency) for row in means if row.latency is not None),
-        warnings=(*_quick_warnings(rows), *_pick_warnings(pick, means), *_warnings(means, left_out)),
+        warnings=(*result.notes, *_quick_warnings(rows), *_pick_warnings(pick, means), *_warnings(means, left_out)),
     )
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,6 +61,13 @@ def dump_json(content: Any, *, ascii_only: bool = False) -> str:
     ``ascii_only`` escapes all other characters, for streams of unknown encoding.
     """
     return json.dumps(content, indent=2, ensure_ascii=ascii_only, allow_nan=False) + "\n"
+
+
+def name_of(path: Path) -> str:
+    """The name of a model that came as ``path``: its stem, or a folder's name, in letters safe in file names."""
+    resolved = path.resolve()
+    stem = resolved.name if resolved.is_dir() else resolved.stem
+    return re.sub(r"[^A-Za-z0-9_+-]+", "_", stem).strip("_") or "model"
 
 
 def is_folder(path: Path) -> bool:

@@ -1,10 +1,10 @@
 """What ``--model`` may be besides a name of the zoo: a file of the user's. Needs no TensorFlow: answers at once."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from octopix.errors import ConfigError, DataError
+from octopix.files import name_of
 from quantize.value_range import ValueRange
 from train.data.sources import image_files
 from train.models import MODELS
@@ -37,12 +37,7 @@ class Given:
     @property
     def name(self) -> str:
         """The file's, in letters that are safe in file names."""
-        return re.sub(r"[^A-Za-z0-9_+-]+", "_", self._stem).strip("_") or "model"
-
-    @property
-    def _stem(self) -> str:
-        path = self.path.resolve()
-        return path.name if path.is_dir() else path.stem
+        return name_of(self.path)
 
 
 def is_given(model: str) -> bool:
