@@ -38,7 +38,7 @@ def replacing(target: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
-def write_bytes(target: Path, content: bytes) -> None:
+def write_bytes(target: Path, content: bytes | memoryview) -> None:
     """Write ``content`` to ``target`` at once or not at all."""
     with replacing(target) as part:
         part.write_bytes(content)

@@ -286,7 +286,8 @@ def _picture(decoded: Array, container: Container) -> Picture:
     )
 
 
-def _encode(picture: Picture, suffix: str, form: _Format) -> bytes:
+def _encode(picture: Picture, suffix: str, form: _Format) -> memoryview:
+    """The file's content, not copied once more: of a large picture it is large itself."""
     pixels = picture.pixels
     if picture.alpha is not None:
         colour = np.broadcast_to(pixels, (*pixels.shape[:2], 3))
@@ -299,7 +300,7 @@ def _encode(picture: Picture, suffix: str, form: _Format) -> bytes:
         raise _unencodable(picture, suffix) from error
     if not done:
         raise _unencodable(picture, suffix)
-    return encoded.tobytes()
+    return encoded.data
 
 
 def _unencodable(picture: Picture, suffix: str) -> ImageError:
