@@ -10,11 +10,10 @@ import numpy.typing as npt
 from tensorflow.lite.python import schema_py_generated as tflite
 
 from octopix import schema
+from octopix.aligned import AlignedBuilder
 from octopix.card import METADATA_NAME, ModelCard, card_block
 from octopix.errors import ModelFileError
 from octopix.graph import read_graph
-
-_ALIGNMENT = 16  # what the schema asks of buffers: kernels read weights in place, as vectors of the CPU
 
 
 def embed_card(model: bytes, card: ModelCard) -> bytes:
@@ -31,7 +30,7 @@ def embed_card(model: bytes, card: ModelCard) -> bytes:
     entry = tflite.MetadataT()
     entry.name, entry.buffer = METADATA_NAME, len(unpacked.buffers)
     unpacked.metadata = [*(unpacked.metadata or []), entry]
-    builder = _Builder(len(model))
+    builder = AlignedBuilder(len(model))
     unpacked.buffers.append(_Written(builder, card_block(card)))
     return _pack(unpacked, builder)
 
@@ -63,7 +62,7 @@ def with_ranges(float_model: bytes, ranges: Mapping[int, tuple[float, float]]) -
                 do="look for NaN in the calibration images and in the weights",
             )
         unpacked.subgraphs[0].tensors[index].quantization = _range(low, high)
-    return _pack(unpacked, _Builder(len(float_model)))
+    return _pack(unpacked, AlignedBuilder(len(float_model)))
 
 
 def rewritten(model: bytes, edit: Callable[[Any], None]) -> bytes:
@@ -74,7 +73,7 @@ def rewritten(model: bytes, edit: Callable[[Any], None]) -> bytes:
     """
     unpacked = _unpack(model)
     edit(unpacked)
-    return _pack(unpacked, _Builder(len(model)))
+    return _pack(unpacked, AlignedBuilder(len(model)))
 
 
 def without_card(model: bytes) -> bytes:
@@ -101,23 +100,10 @@ def stored(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return np.frombuffer(np.ascontiguousarray(values, "<f4").tobytes(), np.uint8)
 
 
-class _Builder(flatbuffers.Builder):
-    """A flatbuffer builder that aligns vectors of bytes, which TensorFlow's generated code leaves unaligned."""
-
-    def CreateNumpyVector(self, x: npt.NDArray[Any]) -> int:  # noqa: N802  # overrides
-        """Write an array and return its position."""
-        if x.dtype.itemsize != 1:
-            return int(super().CreateNumpyVector(x))
-        self.StartVector(1, x.size, _ALIGNMENT)
-        self.head -= x.size
-        self.Bytes[self.head : self.head + x.size] = x.tobytes()
-        return int(self.EndVector())
-
-
 class _Written(tflite.BufferT):
     """A buffer whose bytes are in the file already, and so at its end: flatbuffers are written from back to front."""
 
-    def __init__(self, builder: _Builder, content: bytes) -> None:
+    def __init__(self, builder: AlignedBuilder, content: bytes) -> None:
         super().__init__()
         self.position = builder.CreateNumpyVector(np.frombuffer(content, np.uint8))
 
@@ -158,6 +144,6 @@ def _range(low: float, high: float) -> Any:
     return found
 
 
-def _pack(unpacked: Any, builder: _Builder) -> bytes:
+def _pack(unpacked: Any, builder: AlignedBuilder) -> bytes:
     builder.Finish(unpacked.Pack(builder), file_identifier=schema.IDENTIFIER)
     return bytes(builder.Output())

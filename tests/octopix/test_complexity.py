@@ -126,7 +126,7 @@ def test_espcn_as_its_formula(int8, to_tflite):
 
 
 def test_conventions_of_flops():
-    """What LESRCNN ×2 and ×3 cost, 40.01 and 137.33 G at two per MAC, stands in its table as 44.457 and 152.586."""
+    """What LESRCNN ×2 and ×4 cost, 40.01 and 137.33 G at two per MAC, stands in its table as 44.457 and 152.586."""
     ratio = FLOPS_PER_MAC["lesrcnn-table"] / FLOPS_PER_MAC["2*MAC"]
 
     # The inputs are rounded to 0.01, so the products are known to 0.005 · 10/9.
