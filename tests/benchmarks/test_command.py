@@ -73,7 +73,7 @@ def test_the_report_shows_crops_of_the_int8_model(measured: tuple[Path, str]) ->
     crops = json.loads((folder / "plots" / "crops.json").read_text(encoding="utf-8"))["crops"]
     assert [crop["drop_db"] for crop in crops] == sorted((crop["drop_db"] for crop in crops), reverse=True)
     for crop in crops:
-        assert list(crop["tiles"]) == ["bicubic", "float32", "int8-ptq-minmax", "ground truth", "difference"]
+        assert list(crop["tiles"]) == ["bicubic", "float32", "int8-ptq-minmax", "ground truth", "heat map"]
         sizes = {cv2.imread(str(folder / "plots" / name)).shape for name in crop["tiles"].values()}
         assert sizes == {(96, 96, 3)}
     assert (folder / "report.html").read_text(encoding="utf-8").count("ground truth</figcaption>") == len(crops)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from matplotlib.text import Text
 
-from benchmarks.crops import busiest, crops_of
+from benchmarks.crops import busiest, crops_of, heat_map
 from benchmarks.drawing import DARK, LIGHT, frontier, spread
 from benchmarks.material import Material, gather
 from benchmarks.plots import PLOTS
@@ -309,3 +309,10 @@ def test_crops_are_cut_where_the_difference_is() -> None:
     difference[21:25, 33:37] = 3
     top, left = busiest(difference, 4)
     assert (top, left) == (21, 33)
+
+
+def test_the_heat_map_is_dark_for_none_and_brightest_from_its_limit_on() -> None:
+    brightness = heat_map(np.array([[0, 2, -4, 8, -200]], np.int16), 32).astype(int).sum(axis=2)[0]
+    assert brightness[0] < 10  # black but for what the map's first colour has
+    assert (np.diff(brightness[:4]) > 0).all()  # either sign
+    assert brightness[3] == brightness[4]  # 8 levels times 32 is already more than a byte holds
