@@ -85,16 +85,18 @@ def _quantized_by_onnxruntime(name: str, method: str, settings: str = "", **extr
     return Contender(f"ONNX Runtime int8 {name}", "onnxruntime", "int8", text, _onnxruntime, convert)
 
 
-def _quantized_by_nncf(preset: str, *, fast: bool) -> Contender:
-    correction = "fast" if fast else "accurate"
-    convert = functools.partial(openvino_int8.quantize, preset, fast)
+def _quantized_by_nncf(preset: str, *, fast: bool, ranges: str | None = None) -> Contender:
+    words = [preset.lower(), *([] if ranges is None else [ranges.lower()]), "fast" if fast else "accurate"]
+    given = "" if ranges is None else f", activations' ranges {ranges}"
+    text = f"nncf.quantize, preset {preset}, fast_bias_correction={fast}{given}; overflow fix only without VNNI"
+    settings = openvino_int8.Settings(preset, fast, ranges)
     return Contender(
-        f"OpenVINO int8 {preset.lower()}, {correction}",
+        f"OpenVINO int8 {', '.join(words)}",
         "openvino",
         "int8",
-        f"nncf.quantize, preset {preset}, fast_bias_correction={fast}, all crops; precision hint left to OpenVINO",
+        f"{text}; precision hint left to OpenVINO",
         functools.partial(_openvino, None),
-        convert,
+        functools.partial(openvino_int8.quantize, settings),
     )
 
 
@@ -115,6 +117,9 @@ _LISTED = (
     _quantized_by_nncf("PERFORMANCE", fast=False),
     _quantized_by_nncf("MIXED", fast=True),
     _quantized_by_nncf("MIXED", fast=False),
+    _quantized_by_nncf("MIXED", fast=True, ranges="MINMAX"),
+    _quantized_by_nncf("MIXED", fast=False, ranges="MINMAX"),
+    _quantized_by_nncf("MIXED", fast=False, ranges="HISTOGRAM"),
 )
 CONTENDERS: Mapping[str, Contender] = {each.name: each for each in _LISTED}
 """By name, in the order of the table."""

@@ -93,7 +93,7 @@ class OpenVinoEngine:
         import openvino
 
         core = openvino.Core()
-        model = core.read_model(path)
+        model = openvino.convert_model(path) if path.suffix == ".onnx" else core.read_model(path)
         if fixed:
             model.reshape([1, shape[3], *shape[1:3]])
         settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1}

@@ -10,6 +10,7 @@ from octopix.images import Array, to_unit
 
 STRIDE = 8
 """Crops whose activations are in memory at once: ONNX Runtime would hold those of all of them."""
+X86 = ("x86_64", "AMD64")
 VNNI = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
 """Flags of x86 CPUs that add products of 8-bit numbers without saturation."""
 
@@ -74,10 +75,16 @@ def quantize_static(method: str, extra: Mapping[str, Any], model: Path, crops: A
 
 def number_types(machine: str, cpuinfo: Path) -> tuple[str, bool]:
     """(type of activations, whether weights get 7 bits) that ONNX Runtime's documentation advises for a CPU."""
-    if machine not in ("x86_64", "AMD64"):
+    if machine not in X86:
         return "QInt8", False
+    return "QUInt8", not adds_without_saturation(machine, cpuinfo)
+
+
+def adds_without_saturation(machine: str, cpuinfo: Path) -> bool:
+    """Whether weights may have all 8 bits: on every CPU but x86 ones without VNNI; in doubt, no."""
+    if machine not in X86:
+        return True
     try:
-        flags = set(cpuinfo.read_text().split())
+        return bool(VNNI.intersection(cpuinfo.read_text().split()))
     except OSError:
-        return "QUInt8", True
-    return "QUInt8", not flags & VNNI
+        return False
