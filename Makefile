@@ -68,7 +68,7 @@ test: $(READY) ## the tests that everyone runs; a part of them with TESTS="tests
 test-slow: $(READY) ## the tests that need minutes each
 	@$(RUN) pytest -q -m slow $$TESTS
 
-test-devices: $(READY) ## the tests on emulated devices; need adb, sshd, qemu-user-static, mmdebstrap, chromium-common, libvulkan1; root for the board
+test-devices: $(READY) ## the tests on emulated devices; need adb, sshd, qemu-user-static, mmdebstrap, chromium, libvulkan1; root for the board
 	@$(RUN) pytest -q -m devices $$TESTS
 
 train: $(READY) ## train MODEL, or go on where a stopped run was

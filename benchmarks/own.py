@@ -8,11 +8,9 @@ from benchmarks.artifacts import Artifact
 from octopix.errors import ConfigError, DataError
 from octopix.protocols import PROTOCOLS, Protocol
 from train.data.degradations import DEGRADATIONS, Pair, PairRef, PairSet
+from train.data.holding import HELD_BACK, held_back
 from train.data.pairs import paired_folders
 from train.data.sources import ImageRef, file_ref, image_files
-
-HELD_BACK = 4
-"""`quantize` calibrates on three of four pictures of a folder and judges on every fourth, by name."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ def own_images(artifacts: Sequence[Artifact], inputs: Path | None, reference: Pa
     refs = _alone(inputs) if reference is None else paired_folders(reference, inputs, scale=card.scale)
     title, notes = f"folder {inputs.resolve().name}", []
     if _calibrated_on(artifacts, inputs) and len(refs) >= HELD_BACK:
-        refs, title = refs[HELD_BACK - 1 :: HELD_BACK], f"{title}, the quarter held back from calibration"
+        refs, title = held_back(refs)[1], f"{title}, the quarter held back from calibration"
         notes.append("the int8 files were judged on these pictures when they were made; others would be a fairer test")
     if reference is None:
         notes.append("no ground truth was given, so the figures are fidelity to float32 alone")

@@ -25,9 +25,6 @@ CROPS = 64
 SIDE = 128
 FEWEST = 8
 """Crops that are cut however large they are, where ``CROPS`` of ``SIDE`` have fewer pixels than that."""
-HELD_BACK = 4
-"""Every fourth picture or crop judges what the others taught."""
-
 TURNS = 8
 """Four rotations, each as it is and mirrored."""
 
@@ -53,12 +50,6 @@ class CalibrationSet:
         for image in self.images():
             digest.update(image.tobytes())
         return digest.hexdigest()
-
-
-def held_back(items: Sequence[Item]) -> tuple[tuple[Item, ...], tuple[Item, ...]]:
-    """(those that teach, those that judge), in their order; fewer than `HELD_BACK` items have no judge."""
-    judges = tuple(items[HELD_BACK - 1 :: HELD_BACK])
-    return tuple(item for place, item in enumerate(items) if place % HELD_BACK != HELD_BACK - 1), judges
 
 
 def calibration_set(

@@ -20,7 +20,6 @@ import numpy.typing as npt
 from octopix.graph import read_graph
 from octopix.images import to_unit
 from octopix.runtime import open_session
-from quantize.calibration_set import held_back
 from quantize.calibrators import Calibrator, Range
 from quantize.equalization import equalized, knots
 from quantize.filters import Filter, filters, separated, with_constants
@@ -28,6 +27,7 @@ from quantize.moments import batches, gather
 from quantize.ranges import calibrate, calibrated_tensors, complete, to_int8
 from quantize.rounding import Moments, best_bias, best_rounding, nearest
 from quantize.statistics import channel_peaks, collect
+from train.data.holding import held_back
 
 Array = npt.NDArray[Any]
 Watch = Callable[[str, int, int], None]

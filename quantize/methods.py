@@ -71,20 +71,27 @@ def int8_qat(bench: Workbench, scheme: Scheme) -> Made:
     if kept:
         settings = dataclasses.replace(settings, kernel_rate=0)
     resume = _resume(bench, scheme, repr(settings))
+
+    def judge(int8: bytes) -> float:
+        return _score(bench.quality(int8, scheme))
+
     result = train_aware(
         start,
         ranges,
         teacher=model,
         draw=lambda step: bench.patches.draw(step)[0],
-        judge=lambda int8: _score(bench.quality(int8, scheme)),
+        judge=judge,
         settings=settings,
         resume=resume,
         watch=lambda step: bench.watch(scheme.name, step, steps),
     )
     if resume is not None:
         resume.done()
-    best = f"best at {result.best_step}" if result.best_step else "post-training's model was not beaten"
-    return Made(result.model, f"QAT {steps} steps, {best}, seed {settings.seed}", kept)
+    corrected = bench.corrected(scheme)
+    history = f"QAT {steps} steps, {{}}, seed {settings.seed}"
+    if max(score for _, score in result.scores) <= judge(corrected.candidate.int8):
+        return Made(corrected.candidate.int8, history.format("post-training's model was not beaten"), corrected.kept)
+    return Made(result.model, history.format(f"best at {result.best_step}"), kept)
 
 
 def _resume(bench: Workbench, scheme: Scheme, settings: str) -> "Resume | None":

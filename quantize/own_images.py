@@ -11,9 +11,10 @@ from octopix.card import Channels, Fidelity
 from octopix.errors import DataError
 from octopix.images import Array
 from octopix.protocols import PROTOCOLS, Protocol
-from quantize.calibration_set import HELD_BACK, CalibrationSet, cut_from, held_back
+from quantize.calibration_set import CalibrationSet, cut_from
 from quantize.validation import Validation, fidelity, middle, run, validation_of
 from train.data.degradations import as_channels
+from train.data.holding import HELD_BACK, held_back
 from train.data.pairs import paired_folders
 from train.data.sources import file_ref, image_files
 from train.models.spec import ModelSpec

@@ -16,9 +16,12 @@ from quantize.filters import Filter, filters
 
 Array = npt.NDArray[Any]
 
+BIASED = (tf_keras.layers.Conv2D, tf_keras.layers.DepthwiseConv2D)
+"""Layers whose last variable is the bias, if there is one; so it is in Conv2DTranspose, which is not corrected."""
+
 
 def transferred(model: tf_keras.Model, separated_model: bytes, constants: Mapping[int, Array]) -> tf_keras.Model | None:
-    """A copy of ``model`` that holds ``constants``.
+    """A copy of ``model`` that holds ``constants``. Convolutions without a bias get one.
 
     Args:
         model: the float Keras model.
@@ -26,11 +29,10 @@ def transferred(model: tf_keras.Model, separated_model: bytes, constants: Mappin
         constants: float32 arrays by tensor number of ``separated_model``.
 
     Returns:
-        None where the Keras model has no such kernel, because the converter joined it with something, or lacks a bias
-        that is wanted.
+        None where the Keras model has no such kernel, because the converter joined it with something, or a layer of
+        another kind lacks a bias that is wanted.
     """
-    copy = tf_keras.models.clone_model(model)
-    copy.set_weights(model.get_weights())
+    copy = _with_biases(model)
     biases = _biases(copy)
     kernels = [(weight, weight.numpy()) for weight in copy.weights if len(weight.shape) == 4]
     for each in filters(read_graph(separated_model)):
@@ -45,6 +47,22 @@ def transferred(model: tf_keras.Model, separated_model: bytes, constants: Mappin
             if id(found[0]) not in biases:
                 return None
             biases[id(found[0])].assign(bias)
+    return copy
+
+
+def _with_biases(model: tf_keras.Model) -> tf_keras.Model:
+    """A copy in which every convolution has a bias: zero where there was none."""
+
+    def cloned(layer: tf_keras.layers.Layer) -> tf_keras.layers.Layer:
+        config = layer.get_config()
+        if isinstance(layer, BIASED) and not isinstance(layer, tf_keras.layers.Conv2DTranspose):
+            config["use_bias"] = True
+        return type(layer).from_config(config)
+
+    copy = tf_keras.models.clone_model(model, clone_function=cloned)
+    for old, new in zip(model.layers, copy.layers, strict=True):
+        values = old.get_weights()
+        new.set_weights([*values, *(weight.numpy() for weight in new.weights[len(values) :])])
     return copy
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tf_keras
 
 from octopix.graph import constant, read_graph
 from octopix.runtime import open_session
@@ -13,7 +14,7 @@ from quantize.calibrators import CALIBRATORS
 from quantize.checks import check
 from quantize.corrections import CORRECTIONS, Corrector, Judge, correct
 from quantize.export import to_float32
-from quantize.filters import filters
+from quantize.filters import filters, separated, with_constants
 from quantize.schemes import CORRECTIONS as NAMES
 from quantize.transfer import transferred
 
@@ -90,6 +91,21 @@ def test_corrected_constants_go_back_into_keras(
     corrected = corrections.with_constants(done.candidate.float_model, done.candidate.constants)
     outputs = [open_session(each).invoke(photographs[0]) for each in (again, corrected)]
     assert np.allclose(*outputs, rtol=0, atol=1e-5)  # the same float32 weights through the same kernels
+
+
+def test_convolutions_without_a_bias_get_the_corrected_one(corrector: Any, photographs: list[Any]) -> None:
+    layers, image = tf_keras.layers, tf_keras.Input((None, None, 1), name="image")
+    tf_keras.utils.set_random_seed(0)
+    hidden = layers.Conv2D(4, 3, padding="same", use_bias=False, activation="relu", name="head")(image)
+    bare = tf_keras.Model(image, layers.Conv2D(1, 3, padding="same", use_bias=False, name="tail")(hidden))
+    start = separated(to_float32(bare, height=64, width=64))
+    moved = {each.operator.inputs[2]: np.full_like(each.bias, 0.25) for each in filters(read_graph(start))}
+    model = transferred(bare, start, moved)
+    assert model is not None
+    again = to_float32(model, height=64, width=64)
+    outputs = [open_session(each).invoke(photographs[0]) for each in (again, with_constants(start, moved))]
+    assert np.allclose(*outputs, rtol=0, atol=1e-5)  # the same float32 weights through the same kernels
+    assert not any(layer.use_bias for layer in bare.layers[1:])
 
 
 def test_a_kernel_that_keras_does_not_have_is_noticed(network: Make, corrector: Any) -> None:
