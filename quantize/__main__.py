@@ -82,6 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     models.set_defaults(run=_models)
     speed = commands.add_parser("conversion-speed", parents=[common], description="Time Keras model to int8 bytes.")
     speed.add_argument("--out", type=Path, default=Path("benchmarks/results/conversion-speed.json"))
+    speed.add_argument("--rounds", type=int, default=7, help="of each way, in turns (default: %(default)s)")
     speed.set_defaults(run=_conversion_speed)
     add_sensitivity(commands, common)
     inception = commands.add_parser(
@@ -224,11 +225,13 @@ def _offered(subject: "Subject", schemes: tuple[Scheme, ...], options: argparse.
 
 def _conversion_speed(options: argparse.Namespace) -> None:
     home = place(options)
+    if options.rounds < 1:
+        raise ConfigError(expected="1 round or more", got=str(options.rounds), do="correct --rounds")
     with native_noise_dropped():
         from octopix.results import write_result
         from quantize.conversion_speed import conversion_speed
 
-        result = conversion_speed(options.model, home)
+        result = conversion_speed(options.model, home, rounds=options.rounds)
     write_result(options.out, result)
     print(_speed_lines(result), end="")
 
