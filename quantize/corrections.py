@@ -23,7 +23,7 @@ from octopix.runtime import open_session
 from quantize.calibrators import Calibrator, Range
 from quantize.equalization import equalized, knots
 from quantize.filters import Filter, filters, separated, with_constants
-from quantize.moments import batches, gather
+from quantize.moments import Want, batches, gather
 from quantize.ranges import calibrate, calibrated_tensors, complete, to_int8
 from quantize.rounding import Moments, best_bias, best_rounding, nearest
 from quantize.statistics import channel_peaks, collect
@@ -171,14 +171,14 @@ def equalize_channels(
 
 def correct_biases(corrector: Corrector, candidate: Candidate, names: Collection[str]) -> list[tuple[str, Candidate]]:
     """Biases for the weights as the quantizer will round them, each layer for itself."""
-    return [("bias", _solved(corrector, candidate, (_all(candidate),), _new_biases, alone=True))]
+    return [("bias", _solved(corrector, candidate, (_all(candidate),), _new_biases, want="means"))]
 
 
 def round_adaptively(corrector: Corrector, candidate: Candidate, names: Collection[str]) -> list[tuple[str, Candidate]]:
     """Each layer for itself; in shallow networks then one after the other, making up for those before."""
     rule = _rounded_with_biases if "bias" in names else _rounded
     everything = _all(candidate)
-    alone = _solved(corrector, candidate, (everything,), rule, alone=True)
+    alone = _solved(corrector, candidate, (everything,), rule, want="alone")
     if len(everything) > SHALLOW:
         return [("adaround", alone)]
     return [
@@ -216,16 +216,18 @@ Rule = Callable[[Filter, Sequence[Moments]], dict[int, Array]]
 
 
 def _solved(
-    corrector: Corrector, current: Candidate, stages: Sequence[Sequence[Filter]], rule: Rule, *, alone: bool = False
+    corrector: Corrector, current: Candidate, stages: Sequence[Sequence[Filter]], rule: Rule, *, want: Want = "both"
 ) -> Candidate:
-    """The filters solved by ``rule``, stage after stage, each on what the int8 model, so far, gives."""
+    """The filters solved by ``rule``, stage after stage, each on what the int8 model, so far, gives.
+
+    Unless both forms are wanted, each layer is taken for itself, as if the layers in front of it made no error.
+    """
     for number, stage in enumerate(stages):
         changes: dict[int, Array] = {}
-        for batch in batches(stage):
-            gathered = gather(current.float_model, current.int8, batch, corrector.teachers)
+        for batch in batches(stage, want):
+            gathered = gather(current.float_model, current.int8, batch, corrector.teachers, want=want)
             for each in batch:
-                moments = gathered[each.operator.index]
-                changes |= rule(each, [moment.alone() for moment in moments] if alone else moments)
+                changes |= rule(each, gathered[each.operator.index])
         current = current.changed(changes)
         corrector.watch("correct", number + 1, len(stages))
     return current

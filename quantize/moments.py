@@ -1,14 +1,14 @@
 """What the kernels of a model see, on its float and on its int8 form at once: means and covariances, streamed.
 
 Both forms run the same image with every tensor kept readable; around places drawn at random, the values under the
-kernel are taken from both. Memory does not grow with the number of images.
+kernel are taken from both, or from the int8 form alone. Memory does not grow with the number of images.
 """
 
 import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,9 @@ from quantize.rounding import Moments
 
 Array = npt.NDArray[Any]
 
+Want = Literal["means", "alone", "both"]
+"""How much of it: means of the int8 form, its covariances too, or those of both forms."""
+
 PLACES = 768
 """Places per image that a kernel is put on."""
 
@@ -36,6 +39,7 @@ def gather(
     chosen: Sequence[Filter],
     images: Sequence[Array],
     *,
+    want: Want = "both",
     threads: int | None = None,
     watch: Callable[[int], None] = lambda done: None,
 ) -> dict[int, tuple[Moments, ...]]:
@@ -46,16 +50,17 @@ def gather(
         int8_model: made of it.
         chosen: filters of the float model; as many as `batches` allows.
         images: uint8 (1, H, W, C).
+        want: what is left out is as if the float model saw the int8 model's values; for means, covariances are empty.
         threads: images at once; as many as there are processors if None.
         watch: told the number of images done.
     """
     workers = threads or available_cores()
     twins = _twins(float_model, int8_model)
-    sums = {each.operator.index: _Sums(each) for each in chosen}
+    sums = {each.operator.index: _Sums(each, want) for each in chosen}
     read = in_order(
         images,
         workers=workers,
-        make=lambda: _Pair(float_model, int8_model, twins),
+        make=lambda: _Pair(float_model if want == "both" else None, int8_model, twins),
         work=lambda pair, number, image: pair.read(image, chosen, np.random.default_rng(number)),
     )
     for done, views in enumerate(read, start=1):
@@ -65,12 +70,14 @@ def gather(
     return {index: each.finish() for index, each in sums.items()}
 
 
-def batches(chosen: Sequence[Filter]) -> list[tuple[Filter, ...]]:
+def batches(chosen: Sequence[Filter], want: Want) -> list[tuple[Filter, ...]]:
     """Filters in groups whose covariances fit in `MEMORY`, order kept."""
+    if want == "means":
+        return [tuple(chosen)] if chosen else []
     groups: list[list[Filter]] = [[]]
     room = MEMORY
     for each in chosen:
-        need = 2 * 8 * _Sums(each).elements
+        need = 2 * 8 * _Sums(each, want).elements
         if groups[-1] and need > room:
             groups.append([])
             room = MEMORY
@@ -81,67 +88,72 @@ def batches(chosen: Sequence[Filter]) -> list[tuple[Filter, ...]]:
 
 @dataclass(frozen=True)
 class _Views:
-    """Values under a kernel: (groups, places, d) by the float and by the int8 model."""
+    """Values under a kernel: (groups, places, d) by the int8 and, where it was run, by the float model."""
 
-    float_: Array
     int8: Array
+    float_: Array | None
 
 
 class _Sums:
     """Sums of one filter's views and of their products."""
 
-    def __init__(self, each: Filter) -> None:
+    def __init__(self, each: Filter, want: Want) -> None:
         _, height, width, channels = each.weights.shape
         self.groups = channels if each.depthwise else 1
         self.size = height * width * (1 if each.depthwise else channels)
         self.elements = self.groups * self.size**2
         self.count = 0
+        self._want = want
         self._squares: Array | float = 0.0
         self._cross: Array | float = 0.0
         self._means: Array | float = 0.0
 
     def add(self, views: _Views) -> None:
         """Add one image's."""
-        turned = views.int8.transpose(0, 2, 1)
-        self._squares = self._squares + (turned @ views.int8).astype(np.float64)
-        self._cross = self._cross + (views.float_.transpose(0, 2, 1) @ views.int8).astype(np.float64)
-        both = np.stack([views.float_, views.int8])
-        self._means = self._means + both.sum(axis=2, dtype=np.float64)
+        seen = [views.int8] if views.float_ is None else [views.int8, views.float_]
+        self._means = self._means + np.stack([each.sum(axis=1, dtype=np.float64) for each in seen])
         self.count += views.int8.shape[1]
+        if self._want == "means":
+            return
+        self._squares = self._squares + (views.int8.transpose(0, 2, 1) @ views.int8).astype(np.float64)
+        if views.float_ is not None:
+            self._cross = self._cross + (views.float_.transpose(0, 2, 1) @ views.int8).astype(np.float64)
 
     def finish(self) -> tuple[Moments, ...]:
         """Covariances from sums."""
         means = np.asarray(self._means) / self.count
-        squares, cross = (np.asarray(each) / self.count for each in (self._squares, self._cross))
-        return tuple(
-            Moments(
-                covariance=squares[group] - np.outer(means[1, group], means[1, group]),
-                cross=cross[group] - np.outer(means[0, group], means[1, group]),
-                mean=means[0, group],
-                mean_int8=means[1, group],
-            )
-            for group in range(self.groups)
-        )
+        return tuple(self._moments(group, means[0, group], means[-1, group]) for group in range(self.groups))
+
+    def _moments(self, group: int, int8: Array, float_: Array) -> Moments:
+        if self._want == "means":
+            nothing = np.empty((0, 0))
+            return Moments(covariance=nothing, cross=nothing, mean=float_, mean_int8=int8)
+        covariance = np.asarray(self._squares)[group] / self.count - np.outer(int8, int8)
+        cross = covariance
+        if self._want == "both":
+            cross = np.asarray(self._cross)[group] / self.count - np.outer(float_, int8)
+        return Moments(covariance=covariance, cross=cross, mean=float_, mean_int8=int8)
 
 
 class _Pair:
-    """The two forms of a model, ready to run."""
+    """The two forms of a model, ready to run; the float one only where it is wanted."""
 
-    def __init__(self, float_model: bytes, int8_model: bytes, twins: dict[int, int]) -> None:
-        self._float = open_session(float_model, keep_tensors=True)
+    def __init__(self, float_model: bytes | None, int8_model: bytes, twins: dict[int, int]) -> None:
+        self._float = None if float_model is None else open_session(float_model, keep_tensors=True)
         self._int8 = open_session(int8_model, keep_tensors=True)
         self._twins = twins
 
     def read(self, image: Array, chosen: Sequence[Filter], random: np.random.Generator) -> list[tuple[int, _Views]]:
-        """Run both; views by operator number, at the same places of both."""
-        self._float.invoke(to_unit(image))
+        """Run them; views by operator number, at the same places of both."""
+        if self._float is not None:
+            self._float.invoke(to_unit(image))
         self._int8.invoke(image)
         found = []
         for each in chosen:
-            seen = self._float.tensor(each.image)
-            sampler = Sampler(each, seen.shape, random)
             int8 = _real(self._int8, self._twins[each.operator.index])
-            found.append((each.operator.index, _Views(sampler.views(seen), sampler.views(int8))))
+            sampler = Sampler(each, int8.shape, random)
+            float_ = None if self._float is None else sampler.views(self._float.tensor(each.image))
+            found.append((each.operator.index, _Views(sampler.views(int8), float_)))
         return found
 
 

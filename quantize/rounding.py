@@ -51,10 +51,6 @@ class Moments:
     mean_int8: Array
     """float64 (d,) of z."""
 
-    def alone(self) -> "Moments":
-        """As if the float model saw the int8 model's values: for a layer that shall only mend what it breaks itself."""
-        return Moments(self.covariance, self.covariance, self.mean_int8, self.mean_int8)
-
     def about_zero(self) -> "Moments":
         """Second moments in place of covariances, for a layer whose bias stays: the mean error counts, too."""
         zero = np.zeros_like(self.mean)
@@ -75,7 +71,7 @@ def nearest(weights: Array) -> Array:
 def best_rounding(weights: Array, moments: Moments) -> Array:
     """Rounded weights whose output on the int8 model's values is closest to the float layer's on the float model's.
 
-    So the layer makes up for what the int8 layers in front of it got wrong, too; `Moments.alone` leaves that out.
+    So the layer makes up for what the int8 layers in front of it got wrong, too, where moments tell of both models.
 
     Args:
         weights: float64 (outputs, d).

@@ -26,8 +26,13 @@ def weights() -> np.ndarray:
     return np.random.default_rng(1).normal(size=(8, 36))
 
 
+def alone(both: Moments) -> Moments:
+    """As if the float model saw the int8 model's values."""
+    return Moments(both.covariance, both.covariance, both.mean_int8, both.mean_int8)
+
+
 def test_rounded_weights_are_what_the_quantizer_will_find(weights: np.ndarray) -> None:
-    rounded = best_rounding(weights, moments(36, 2).alone())
+    rounded = best_rounding(weights, alone(moments(36, 2)))
     scales = np.abs(rounded).max(axis=1, keepdims=True) / LEVELS
     levels = rounded / scales
     # Float64 arithmetic on numbers up to 127.
@@ -37,7 +42,7 @@ def test_rounded_weights_are_what_the_quantizer_will_find(weights: np.ndarray) -
 
 @pytest.mark.parametrize("seed", range(5))
 def test_correlated_inputs_let_rounding_errors_cancel(weights: np.ndarray, seed: int) -> None:
-    found = moments(36, seed).alone()
+    found = alone(moments(36, seed))
     best = output_error(weights, best_rounding(weights, found), found.covariance)
     # 36 inputs of four causes leave 32 directions in which errors cost next to nothing; a third is what a search that
     # did nothing but luck would not reach.
@@ -47,13 +52,13 @@ def test_correlated_inputs_let_rounding_errors_cancel(weights: np.ndarray, seed:
 def test_a_layer_makes_up_for_the_layers_before_it(weights: np.ndarray) -> None:
     found = moments(36, 7, drift=0.1)
     made_up = best_rounding(weights, found)
-    alone = best_rounding(weights, found.alone())
+    by_itself = best_rounding(weights, alone(found))
 
     def error(rounded: np.ndarray) -> float:
         """Variance of W·x − R·z, up to the part without R."""
         return float(np.sum((rounded @ found.covariance) * rounded) - 2 * np.sum((rounded @ found.cross.T) * weights))
 
-    assert error(made_up) < error(alone)
+    assert error(made_up) < error(by_itself)
 
 
 def test_the_bias_keeps_the_mean_output(weights: np.ndarray) -> None:
@@ -65,7 +70,7 @@ def test_the_bias_keeps_the_mean_output(weights: np.ndarray) -> None:
 
 
 def test_without_a_bias_to_correct_the_mean_counts() -> None:
-    found = moments(36, 4).alone()
+    found = alone(moments(36, 4))
     bias, weights = np.zeros(8), np.random.default_rng(5).normal(size=(8, 36))
     free, bound = best_rounding(weights, found), best_rounding(weights, found.about_zero())
     mean_error = [float(np.abs((rounded - weights) @ found.mean).mean()) for rounded in (free, bound)]
@@ -74,7 +79,7 @@ def test_without_a_bias_to_correct_the_mean_counts() -> None:
 
 
 def test_a_dead_output_stays_dead() -> None:
-    rounded = best_rounding(np.zeros((2, 9)), moments(9, 6).alone())
+    rounded = best_rounding(np.zeros((2, 9)), alone(moments(9, 6)))
     assert not rounded.any()
 
 
