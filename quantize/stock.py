@@ -69,7 +69,7 @@ def prepare(model: str, home: DataHome, out: Path) -> Prepared:
         scheme=scheme.name,
         octopix_seconds=octopix_seconds,
         stock_seconds=stock_seconds,
-        octopix_graph_sha256=graph_sha256(made),
+        octopix_graph_sha256=graph_sha256(embed_card(made, bench.card(scheme))),  # packed as artifacts are
         calibration_sha256=crops.sha256(),
         weights_sha256=subject.weights_sha256,
         created=now(),
