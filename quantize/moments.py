@@ -13,11 +13,11 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from octopix.crew import in_order
 from octopix.graph import Operator, read_graph
 from octopix.images import to_unit
 from octopix.latency import available_cores
 from octopix.runtime import Session, open_session
-from quantize.crew import in_order
 from quantize.filters import KINDS, Filter
 from quantize.rounding import Moments
 

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from octopix.crew import in_order
 from octopix.errors import DataError, ModelFileError
 from octopix.graph import Graph, read_graph
 from octopix.latency import available_cores
 from octopix.runtime import Session, open_session
-from quantize.crew import in_order
 
 Array = npt.NDArray[Any]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from octopix.card import ModelCard
 from octopix.commands.options import add_json, add_session, at_least_one, fallback_notice, pictures_in
 from octopix.commands.outcome import OK, USER_ERROR, Outcome
-from octopix.commands.restoring import Entry, Job, restore_all, restore_alone
+from octopix.commands.restoring import Entry, Job, restore_all, restore_alone, restore_side_by_side
 from octopix.errors import ConfigError
 from octopix.files import is_folder
 from octopix.images import WRITABLE_SUFFIXES
@@ -54,7 +54,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--memory",
         type=at_least_one,
         metavar="MiB",
-        help=f"limit for the network at work, pictures not counted (default: {MEMORY_MIB}, more where a tile needs it)",
+        help=f"limit for the network at work, pictures not counted (default: {MEMORY_MIB}, more where a tile needs it; "
+        "of many pictures, so much for each that is in work)",
     )
     add_session(parser)
     add_json(parser)
@@ -62,24 +63,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> Outcome:
     """Restore every picture, carry on past unreadable ones, and report both."""
-    restorer = Restorer(
-        args.model,
-        threads=args.threads,
-        runtime=args.runtime,
-        delegate=args.delegate,
-        tile=args.tile,
-        memory_mib=args.memory,
-        allow_fallback=args.allow_fallback,
-    )
+
+    def open_with(threads: int) -> Restorer:
+        return Restorer(
+            args.model,
+            threads=threads,
+            runtime=args.runtime,
+            delegate=args.delegate,
+            tile=args.tile,
+            memory_mib=args.memory,
+            allow_fallback=args.allow_fallback,
+        )
+
+    restorer = open_with(args.threads)
     sources = [picture for given in args.images for picture in pictures_in(given)]
     jobs = _jobs(sources, args.out, restorer.card)
-    entries = [restore_alone(restorer, jobs[0])] if len(jobs) == 1 else list(restore_all(restorer, jobs))
+    at_once = _at_once(args, restorer, jobs)
+    if len(jobs) == 1:
+        entries = [restore_alone(restorer, jobs[0])]
+    elif at_once > 1:
+        entries = list(restore_side_by_side(lambda: open_with(1), jobs, workers=at_once))
+    else:
+        entries = list(restore_all(restorer, jobs))
     done = [entry for entry in entries if "error" not in entry]
     failed = [entry for entry in entries if "error" in entry]
     payload = {
         "model": restorer.card.model,
         "scheme": restorer.card.scheme,
         "facts": dataclasses.asdict(restorer.session.facts),
+        "pictures_at_once": at_once,
         "images": done,
         "failed": failed,
     }
@@ -90,6 +102,12 @@ def execute(args: argparse.Namespace) -> Outcome:
         errors=tuple(f"{entry['input']}: {entry['error']}" for entry in failed),
         warnings=fallback_notice(restorer.session.facts),
     )
+
+
+def _at_once(args: argparse.Namespace, restorer: Restorer, jobs: Sequence[Job]) -> int:
+    """Pictures at a time: one for each thread where there are many; a memory limit is kept by one after the other."""
+    many = len(jobs) >= 2 * args.threads and not any(is_video(job.source) for job in jobs)
+    return args.threads if many and args.memory is None and restorer.session.parallel else 1
 
 
 def _jobs(sources: Sequence[Path], out: Path | None, card: ModelCard) -> list[Job]:

@@ -72,6 +72,38 @@ def test_tiles_are_told_and_change_nothing(
     assert "6 tiles of 16x16" in capsys.readouterr().out
 
 
+def test_many_pictures_are_restored_side_by_side_into_the_same_files(
+    models: Mapping[str, Path], pictures: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (pictures / "05.png").write_bytes(b"no picture")
+    reports = []
+    for threads in ("1", "3"):
+        out = tmp_path / threads
+        code, report = run(capsys, pictures, "--model", models["nearest"], "--out", out, "--threads", threads)
+        assert code == 2
+        reports.append(report)
+    alone, together = reports
+    assert (alone["pictures_at_once"], together["pictures_at_once"]) == (1, 3)
+    for report in reports:
+        assert [Path(entry["input"]).name for entry in report["failed"]] == ["05.png"]  # type: ignore[index, attr-defined]
+    names = [[Path(entry["output"]).name for entry in report["images"]] for report in reports]  # type: ignore[index, attr-defined]
+    assert names[0] == names[1]
+    for name in names[0]:
+        assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "3" / name).read_bytes()
+
+
+@pytest.mark.parametrize("words", [("--threads", "2", "--memory", "64"), ("--threads", "7")])
+def test_few_pictures_and_tight_memory_go_one_by_one(
+    models: Mapping[str, Path],
+    pictures: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    words: tuple[str, ...],
+) -> None:
+    code, report = run(capsys, pictures, "--model", models["nearest"], "--out", tmp_path / "out", *words)
+    assert (code, report["pictures_at_once"]) == (0, 1)
+
+
 def test_padding_is_told(models: Mapping[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_picture(tmp_path / "odd.png", Picture(pixels=np.zeros((5, 4, 1), np.uint8)))
 

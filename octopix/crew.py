@@ -1,4 +1,4 @@
-"""Several interpreters at once over a stream of images: results in the images' order, memory bounded."""
+"""Several interpreters at once over a stream of items: results in the items' order, memory bounded."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -35,9 +35,12 @@ def in_order(
 
     with ThreadPoolExecutor(workers) as pool:
         waiting: deque[Future[Result]] = deque()
-        for number, item in enumerate(items):
-            waiting.append(pool.submit(one, number, item))
-            if len(waiting) > 2 * workers:
+        try:
+            for number, item in enumerate(items):
+                waiting.append(pool.submit(one, number, item))
+                if len(waiting) > 2 * workers:
+                    yield waiting.popleft().result()
+            while waiting:
                 yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        finally:  # an error, or Ctrl-C: what is not begun is not done
+            pool.shutdown(cancel_futures=True)
