@@ -81,7 +81,8 @@ def models_below(artifacts: Path, model: str) -> tuple[str, ...]:
     """
     if model != ALL:
         given = Path(model)  # of a user's file, as `make quantize MODEL=file.tflite` names it
-        return (model if (artifacts / model).is_dir() or not given.exists() else name_of(given),)
+        ours = not given.is_absolute() and (artifacts / model).is_dir()
+        return (model if ours or not given.exists() else name_of(given),)
     found = tuple(sorted({path.parent.name for path in artifacts.glob("*/*.tflite")}))
     if not found:
         raise ConfigError(

@@ -10,7 +10,7 @@ from benchmarks.artifacts import FLOAT
 from benchmarks.columns import fixed, shape_text
 from benchmarks.quality import BASELINES
 from benchmarks.suite import QUICK, mean_rows, rows_by_set
-from octopix.card import Quality
+from octopix.card import Quality, full_integer_first
 from octopix.errors import ResultError
 from octopix.latency import Latency
 from octopix.results import QuantizeRow, Result
@@ -118,7 +118,7 @@ def psnr_of(row: QuantizeRow) -> float:
 
 
 def _pick(rows: Sequence[QuantizeRow]) -> Pick | None:
-    candidates = [row for row in rows if row.scheme.startswith(INT8)]
+    candidates = full_integer_first([row for row in rows if row.scheme.startswith(INT8)], lambda row: row.card)
     if any(row.psnr_db is None for row in rows):
         return _most_faithful(candidates)
     validated = [(row, row.card.validation) for row in candidates if row.card and row.card.validation]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from octopix.card import ModelCard, file_sha256, graph_sha256, read_card
+from octopix.card import ModelCard, file_sha256, full_integer_first, graph_sha256, read_card
 from octopix.errors import ConfigError
 from octopix.graph import read_graph
 from octopix.schema import naming, read_model_bytes
@@ -92,7 +92,7 @@ def _best(files: Sequence[ModelFile]) -> ModelFile:
         quality = file.card.validation
         return (quality is None, 0.0 if quality is None else quality.drop)
 
-    return min(files, key=place)
+    return min(full_integer_first(files, lambda file: file.card), key=place)
 
 
 def _lacking(folder: Path, scheme: str, model: str) -> ConfigError:

@@ -10,14 +10,16 @@ import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from octopix import schema
 from octopix.errors import ModelFileError, ResultError
 from octopix.records import from_json, parse
+
+Item = TypeVar("Item")
 
 METADATA_NAME = "octopix.card"
 CARD_BLOCK = 4096
@@ -131,6 +133,12 @@ class ModelCard:
             return _checked(from_json(cls, raw, where="card"))
         except ResultError as error:
             raise _bad_card(f"fields that do not fit ({error.expected}, got {error.got})") from error
+
+
+def full_integer_first(found: Sequence[Item], card_of: Callable[[Item], ModelCard | None]) -> list[Item]:
+    """Of int8 files those without layers in float, which a selective scheme leaves; all, where there is no such."""
+    whole = [each for each in found if (card := card_of(each)) is None or not card.float_layers]
+    return whole or list(found)
 
 
 def card_block(card: ModelCard) -> bytes:

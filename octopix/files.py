@@ -1,15 +1,19 @@
 """Writing files so that a reader never meets half of one: temporary file first, rename last."""
 
 import contextlib
+import functools
 import json
 import os
 import re
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from octopix.errors import OctopixError
+
+_ASKING = threading.Lock()
 
 
 @contextlib.contextmanager
@@ -103,6 +107,12 @@ def _check_regular(target: Path) -> None:
 
 
 def _default_mode() -> int:
+    with _ASKING:  # the umask belongs to the process, and can only be read by setting it
+        return _asked_mode()
+
+
+@functools.cache
+def _asked_mode() -> int:
     umask = os.umask(0)
     os.umask(umask)
     return 0o666 & ~umask

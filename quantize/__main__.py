@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from octopix.errors import ConfigError
+from octopix.errors import ConfigError, OctopixError
 from octopix.exits import exit_code_of
 from octopix.files import dump_json
 from quantize.commands import add_sensitivity
@@ -128,7 +128,14 @@ def _schemes(options: argparse.Namespace) -> tuple[Scheme, ...]:
         raise ConfigError(
             expected="names of layers joined by commas", got=repr(options.keep_float), do="correct KEEP_FLOAT="
         )
-    return (*schemes, *(selective(scheme, names) for scheme in schemes))
+    chosen = tuple(scheme for scheme in schemes if scheme.kind == "int8-ptq")
+    if options.scheme == "all" or not chosen:
+        raise ConfigError(
+            expected="an int8-ptq scheme for layers to be kept in float",
+            got=f"SCHEME={options.scheme}",
+            do="name one, for example SCHEME=int8-ptq-mse",
+        )
+    return (*schemes, *(selective(scheme, names) for scheme in chosen))
 
 
 def _within_budget(models: tuple[str, ...], home: "DataHome", options: argparse.Namespace) -> int:
@@ -147,20 +154,27 @@ def _climb(model: str, home: "DataHome", options: argparse.Namespace) -> "tuple[
     """Rungs as they are reached, then what ships."""
     with native_noise_dropped() as screen:
         from quantize.budget import best, climb
-        from quantize.pipeline import BASELINE, measured, open_bench, written
+        from quantize.pipeline import BASELINE, measured, open_bench, tidy, written
 
         with progress(screen) as watch:
             subject = subject_of(model, home, options)
             _introduce(subject, options)
             bench, folder = open_bench(subject, home, options.out, quick=options.quick, watch=watch)
-            rungs = []
-            for rung in climb(bench, options.budget):
-                rungs.append(rung)
-                if not options.json:
-                    print(_rung_line(model, rung), flush=True)
+            rungs: list[Rung] = []
+            try:
+                for rung in climb(bench, options.budget):
+                    rungs.append(rung)
+                    if not options.json:
+                        print(_rung_line(model, rung), flush=True)
+            except OctopixError as error:
+                if not rungs:
+                    raise
+                print(f"warning: the next rung failed, the best so far is kept: {error}", file=screen)
             chosen = best(rungs)
             written(measured(bench, parse_scheme(BASELINE)), folder)  # what drops are measured against
             artifact = written(chosen.measured, folder)
+            for rung in rungs:
+                tidy(rung.measured)
     if not options.json:
         verdict = "within" if chosen.within else "no scheme is within"
         print(f"{verdict} {options.budget:g} dB: {artifact.path}")

@@ -86,7 +86,7 @@ def _cost(bench: Workbench, found: Measured, scheme: Scheme) -> Cost | None:
     """What layers in float cost in time; None where there is none."""
     if not scheme.keep_float:
         return None
-    return cost(bench.corrected(scheme).candidate.int8, found.content)
+    return cost(bench.candidate(scheme).int8, found.content, multiple_of=bench.subject.spec.multiple_of)
 
 
 def _best_calibrator(bench: Workbench) -> str:

@@ -113,6 +113,7 @@ def check_selective(graph: Graph, left_in_float: Collection[int]) -> None:
     for index in (*graph.inputs, *graph.outputs):
         _check_image(graph.tensors[index])
     _check_weights(graph, left_out=found)
+    _check_biases(graph, "int32", left_out=found)
 
 
 CHECKS: Mapping[Kind, Callable[[Graph], None]] = {
@@ -187,10 +188,12 @@ def _check_weights(graph: Graph, *, left_out: Collection[int] = ()) -> None:
             )
 
 
-def _check_biases(graph: Graph, dtype: str) -> None:
+def _check_biases(graph: Graph, dtype: str, *, left_out: Collection[int] = ()) -> None:
     """A bias is added to the accumulator: of its type, on its scale (input × weights), and not saturated."""
     for operator in graph.operators:
         if operator.name not in WEIGHT_AXIS or len(operator.inputs) < 3 or operator.name == "TRANSPOSE_CONV":
+            continue
+        if operator.index in left_out:
             continue
         bias = graph.tensors[operator.inputs[2]]
         if bias.dtype != dtype:

@@ -61,7 +61,7 @@ def report_of(bench: "Workbench", scheme: Scheme) -> "Report":
     from quantize.sensitivity import Report, sensitivity
     from quantize.validation import Validation
 
-    candidate, crops = bench.corrected(scheme).candidate, bench.validation_crops
+    candidate, crops = bench.candidate(scheme), bench.validation_crops
 
     def measure(model: bytes) -> Quality:
         found = bench.quality(model, scheme, on=crops)
@@ -78,7 +78,7 @@ def report_of(bench: "Workbench", scheme: Scheme) -> "Report":
     return Report(
         model=bench.subject.spec.name,
         scheme=scheme.name,
-        image_set=f"crops of {crops.image_set}",
+        image_set=f"crops of {crops.image_set}{', quick' if bench.quick else ''}",
         images=len(crops.pairs),
         protocol=crops.protocol.name,
         base_psnr_db=measure(candidate.int8).psnr if with_truth else None,
@@ -91,9 +91,12 @@ def _table(found: "Report") -> str:
         f"{found.model}, {found.scheme}: fidelity on held-back calibration crops, "
         f"drop on {found.images} {found.image_set}, protocol {found.protocol}"
     )
-    heads = f"{'layer':<40}{'MACs %':>8}{'alone in int8: dB':>19}{'drop dB':>9}{'left in float: dB':>19}{'gain dB':>9}"
+    width = max(len(each.name) for each in found.layers) + 2
+    heads = (
+        f"{'layer':<{width}}{'MACs %':>8}{'alone in int8: dB':>19}{'drop dB':>9}{'left in float: dB':>19}{'gain dB':>9}"
+    )
     lines = [
-        f"{each.name[-39:]:<40}{100 * each.macs_share:>8.1f}"
+        f"{each.name:<{width}}{100 * each.macs_share:>8.1f}"
         f"{each.fidelity_alone:>19.2f}{_decibels(each.alone_drop_db):>9}"
         f"{each.gain_in_float:>+19.2f}{_decibels(each.left_out_gain_db):>9}"
         for each in found.layers

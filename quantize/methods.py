@@ -5,6 +5,7 @@ import hashlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import tf_keras
@@ -37,6 +38,8 @@ class Made:
     """Those that were kept, for the card."""
     left_in_float: tuple[int, ...] = ()
     """Convolutions of an int8 model that are float on purpose: 0 is the first to run."""
+    leftover: Path | None = None
+    """What an interrupted training would go on from; of no use once the model is written."""
 
 
 Method = Callable[[Workbench, Scheme], Made]
@@ -44,18 +47,21 @@ Method = Callable[[Workbench, Scheme], Made]
 
 QAT_STEPS, QUICK_QAT_STEPS = 600, 60
 QAT_JUDGEMENTS = 5
+STAMPED = 8
+"""Steps whose patches tell one training from another."""
 
 
 def int8_ptq(bench: Workbench, scheme: Scheme) -> Made:
     """Calibrated ranges, and what corrections helped, written into the float graph; then TensorFlow's quantizer."""
     if not scheme.corrections and not scheme.keep_float:
         return Made(to_int8(bench.float_model, bench.ranges(str(scheme.calibrator))))
-    corrected = bench.corrected(scheme)
-    if scheme.keep_float:
-        kept = named(corrected.candidate, scheme.keep_float)
-        places = tuple(each.place for each in kept)
-        return Made(mixed(corrected.candidate, kept), corrections=corrected.kept, left_in_float=places)
-    return Made(corrected.candidate.int8, corrections=corrected.kept)
+    candidate = bench.candidate(scheme)
+    corrections = bench.corrected(scheme).kept if scheme.corrections else ()
+    if not scheme.keep_float:
+        return Made(candidate.int8, corrections=corrections)
+    kept = named(candidate.float_model, scheme.keep_float)
+    places = tuple(each.place for each in kept)
+    return Made(mixed(candidate, kept), corrections=corrections, left_in_float=places)
 
 
 def int8_qat(bench: Workbench, scheme: Scheme) -> Made:
@@ -85,13 +91,15 @@ def int8_qat(bench: Workbench, scheme: Scheme) -> Made:
         resume=resume,
         watch=lambda step: bench.watch(scheme.name, step, steps),
     )
-    if resume is not None:
-        resume.done()
-    corrected = bench.corrected(scheme)
-    history = f"QAT {steps} steps, {{}}, seed {settings.seed}"
-    if max(score for _, score in result.scores) <= judge(corrected.candidate.int8):
-        return Made(corrected.candidate.int8, history.format("post-training's model was not beaten"), corrected.kept)
-    return Made(result.model, history.format(f"best at {result.best_step}"), kept)
+    corrected, leftover = bench.corrected(scheme), None if resume is None else resume.path
+    won = max(score for _, score in result.scores) > judge(corrected.candidate.int8)
+    best = f"best at {result.best_step}" if won else "post-training's model was not beaten"
+    return Made(
+        result.model if won else corrected.candidate.int8,
+        training=f"QAT {steps} steps, {best}, seed {settings.seed}",
+        corrections=kept if won else corrected.kept,
+        leftover=leftover,
+    )
 
 
 def _resume(bench: Workbench, scheme: Scheme, settings: str) -> "Resume | None":
@@ -100,9 +108,14 @@ def _resume(bench: Workbench, scheme: Scheme, settings: str) -> "Resume | None":
         return None
     from quantize.resume import SUFFIX, Resume
 
-    facts = (bench.corrected(scheme).candidate.int8, bench.calibration.sha256().encode(), settings.encode())
-    stamp = hashlib.sha256(b"".join(hashlib.sha256(each).digest() for each in facts)).hexdigest()
-    return Resume(bench.folder / f".{scheme.name}{SUFFIX}", stamp)
+    patches = (bench.patches.draw(step)[0].tobytes() for step in range(STAMPED))
+    judges = (image.tobytes() for pair in bench.validation.pairs for image in pair)
+    start, unit = bench.corrected(scheme).candidate.int8, type(bench.validation).__name__
+    digest = hashlib.sha256()
+    for fact in (start, settings.encode(), unit.encode(), *patches, *judges):
+        digest.update(hashlib.sha256(fact).digest())
+    stamp = digest.hexdigest()
+    return Resume(bench.folder / f".{scheme.name}.{stamp[:8]}{SUFFIX}", stamp)
 
 
 def _score(found: Quality | Fidelity) -> float:

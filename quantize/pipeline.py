@@ -12,8 +12,10 @@ from octopix.errors import ConfigError, OctopixError
 from octopix.files import write_bytes
 from quantize.checks import check
 from quantize.embed import embed_card
+from quantize.filters import separated
 from quantize.methods import METHODS
 from quantize.schemes import Scheme, parse_scheme
+from quantize.selective import named
 from quantize.workbench import Subject, Watch, Workbench, load_subject
 from train.data.sources import DataHome
 
@@ -62,6 +64,8 @@ def quantize(
     bench, folder = open_bench(found, home, out, quick=quick, watch=watch)
     if any(scheme.kind == "int8-qat" for scheme in chosen):
         _ = bench.patches
+    for scheme in (each for each in chosen if each.keep_float):
+        named(separated(bench.float_model), scheme.keep_float)
     return tuple(
         written(measured(bench, scheme), folder) for scheme in dict.fromkeys((parse_scheme(BASELINE), *chosen))
     )
@@ -98,6 +102,8 @@ class Measured:
     card: ModelCard
     seconds: float
     """From float model to card."""
+    leftover: Path | None = None
+    """See `quantize.methods.Made`."""
 
     @property
     def drop(self) -> float:
@@ -121,14 +127,21 @@ def measured(bench: Workbench, scheme: Scheme) -> Measured:
         validation=quality if isinstance(quality, Quality) else None,
         faithful=quality if isinstance(quality, Fidelity) else None,
     )
-    return Measured(embed_card(made.model, card), card, time.perf_counter() - began)
+    return Measured(embed_card(made.model, card), card, time.perf_counter() - began, made.leftover)
 
 
 def written(found: Measured, folder: Path) -> Artifact:
     """Put a model in its place."""
     path = folder / f"{found.card.scheme}.tflite"
     write_bytes(path, found.content)
+    tidy(found)
     return Artifact(path, found.card, len(found.content) / 1024, found.seconds)
+
+
+def tidy(found: Measured) -> None:
+    """Throw away what only an interrupted training would need."""
+    if found.leftover is not None:
+        found.leftover.unlink(missing_ok=True)
 
 
 def _unwritable(folder: Path, got: str) -> OctopixError:

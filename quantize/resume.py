@@ -83,7 +83,3 @@ class Resume:
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
         return progress
-
-    def done(self) -> None:
-        """The training is over: nothing is left to go on with."""
-        self.path.unlink(missing_ok=True)

@@ -11,6 +11,7 @@ import numpy as np
 from octopix.errors import ConfigError
 from octopix.graph import Graph, read_graph
 from octopix.latency import measure_alternating
+from octopix.margins import round_up
 from octopix.runtime import open_session
 from quantize.corrections import Candidate
 from quantize.embed import with_ranges
@@ -44,13 +45,17 @@ def layers(graph: Graph) -> tuple[Layer, ...]:
     return tuple(Layer(node.partition(";")[0], node, index, convolutions.index(index)) for node, index in nodes)
 
 
-def named(candidate: Candidate, names: Collection[str]) -> tuple[Layer, ...]:
+def named(model: bytes, names: Collection[str]) -> tuple[Layer, ...]:
     """The layers of these names, in order of execution.
+
+    Args:
+        model: from `quantize.filters.separated`.
+        names: of layers.
 
     Raises:
         ConfigError: a name that is none; the message lists all.
     """
-    known = layers(read_graph(candidate.float_model))
+    known = layers(read_graph(model))
     unknown = sorted(set(names) - {each.name for each in known})
     if unknown:
         raise ConfigError(
@@ -83,17 +88,19 @@ class Cost:
         return self.mixed_ms - self.int8_ms
 
 
-def cost(int8: bytes, mixed_model: bytes) -> Cost:
+def cost(int8: bytes, mixed_model: bytes, *, multiple_of: int = 1) -> Cost:
     """Time both in turns on noise.
 
     Args:
         int8: the full-integer ``.tflite``.
         mixed_model: the same with layers in float.
+        multiple_of: what the sides of the network's input are multiples of.
     """
     calls = {}
     for name, model in (("int8", int8), ("mixed", mixed_model)):
         session = open_session(model, threads=1)
-        shape = (1, SIDE, SIDE, session.input_shape[3])
+        side = round_up(SIDE, multiple_of)
+        shape = (1, side, side, session.input_shape[3])
         session.invoke(np.random.default_rng(0).integers(0, 256, shape, np.uint8))  # places the input
         calls[name] = session.execute
     timed = measure_alternating(calls, runs=20, min_seconds=1.0)

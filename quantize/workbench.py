@@ -20,9 +20,10 @@ from octopix.margins import round_up
 from octopix.receptive import geometry
 from quantize.calibration_set import CalibrationSet, calibration_set
 from quantize.calibrators import CALIBRATORS, Range
-from quantize.corrections import Corrected, Corrector, Judge, correct
+from quantize.corrections import Candidate, Corrected, Corrector, Judge, correct
 from quantize.embed import embed_card
 from quantize.export import to_dynamic, to_float16, to_float32
+from quantize.filters import separated
 from quantize.own_images import Faithfulness, OwnImages
 from quantize.ranges import calibrate, calibrated_tensors, complete
 from quantize.schemes import Kind, Scheme, parse_scheme
@@ -168,6 +169,12 @@ class Workbench:
     def judge(self) -> Judge:
         """Of int8 models, by calibration crops that are held back."""
         return Judge(self.float_model, self.calibration.crops)
+
+    def candidate(self, scheme: Scheme) -> Candidate:
+        """What the int8 model of a post-training scheme is made of."""
+        if scheme.corrections:
+            return self.corrected(scheme).candidate
+        return Candidate(separated(self.float_model), self.ranges(str(scheme.calibrator)))
 
     def corrected(self, scheme: Scheme) -> Corrected:
         """The float model with the scheme's corrections, as far as they helped; made once for each."""

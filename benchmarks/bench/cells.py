@@ -12,7 +12,7 @@ from benchmarks.bench.cell import Cell
 from benchmarks.bench.suites import BEST_INT8, Product, Size, Suite, parse_size
 from benchmarks.summary import INT8
 from benchmarks.zoo import RESULTS, read_zoo
-from octopix.card import ModelCard, read_card
+from octopix.card import ModelCard, full_integer_first, read_card
 from octopix.errors import ConfigError, ModelFileError
 
 VARIANTS = tuple(f"lesrcnn{kind}_x{scale}_published" for kind in ("", "_blind") for scale in (2, 3, 4))
@@ -137,7 +137,8 @@ def _best_int8(folder: Folder) -> tuple[str, ...]:
         return card.validation.drop if card is not None and card.validation is not None else float("inf")
 
     candidates = [scheme for scheme in folder.files if scheme.startswith(INT8)]
-    return (min(candidates, key=drop),) if candidates else ()
+    whole = full_integer_first(candidates, folder.cards.get)
+    return (min(whole, key=drop),) if whole else ()
 
 
 def _cells(product: Product, folders: Mapping[str, Folder]) -> Iterator[Planned]:

@@ -14,7 +14,7 @@ from benchmarks.bench.cell import plain_name
 from benchmarks.bench.cells import plan
 from benchmarks.bench.process import in_a_process
 from benchmarks.bench.records import BenchResult, as_results, write_bench
-from benchmarks.bench.reference import Comparison, compare_with, read_reference, reference_of
+from benchmarks.bench.reference import Comparison, compare_with, read_reference, reference_of, shares_cells
 from benchmarks.bench.roofline import write_rooflines
 from benchmarks.bench.runner import RESULT, Run, Watch, run_suite
 from benchmarks.bench.show import BUSY, show, warnings_of
@@ -63,7 +63,8 @@ def _bench(options: argparse.Namespace) -> int:
         result = run_suite(run, in_a_process(timeout=suite.timeout), watch=watch, fresh=options.fresh)
     written = [run.out / RESULT, *_write_for_compare(result, run.out), *write_rooflines(result, run.out)]
     committed = reference_of(conditions)
-    reference = options.reference or (committed if committed.is_file() and not options.as_reference else None)
+    usable = committed.is_file() and not options.as_reference and shares_cells(committed, result)
+    reference = options.reference or (committed if usable else None)
     comparison = None if reference is None else compare_with(reference, result)
     if options.as_reference:
         written.append(keep_as_reference(result, committed))
@@ -85,7 +86,7 @@ def _tell(options: argparse.Namespace, result: BenchResult, comparison: Comparis
         return
     show(result, comparison, console_for(sys.stdout))
     if comparison is None and not options.as_reference:
-        print(f"no reference of this machine yet: on a quiet one, --as-reference writes {_reference_name(result)}")
+        print(f"no reference of these cells on this machine; --as-reference writes {_reference_name(result)}")
     for path in written:
         print(path)
 

@@ -67,6 +67,16 @@ def compare_with(path: Path, result: BenchResult) -> Comparison:
     return Comparison(path, {name: compare_results(old[name], new[name]) for name in shared})
 
 
+def shares_cells(path: Path, result: BenchResult) -> bool:
+    """Whether the reference at ``path`` measured something that ``result`` has, too.
+
+    Raises:
+        ResultError: see `compare_with`.
+    """
+    reference = read_reference(path, result.conditions)
+    return any(_rows_in_common(reference, result, each.cell.delegate) for each in result.cells)
+
+
 def read_reference(path: Path, conditions: Conditions) -> BenchResult:
     """A reference, if it is of this kind of machine.
 

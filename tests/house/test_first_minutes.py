@@ -9,7 +9,16 @@ import pytest
 from octopix.results import QuantizeRow, read_result
 
 ROOT = Path(__file__).parents[2]
-ROWS = ["bicubic", "float32", "float16", "dynamic", "int8-ptq-minmax", "int8-ptq-mse", "int8-qat"]
+ROWS = [
+    "bicubic",
+    "float32",
+    "float16",
+    "dynamic",
+    "int8-ptq-minmax",
+    "int8-ptq-mse",
+    "int8-ptq-mse+cle+bias+adaround",
+    "int8-qat",
+]
 
 
 @pytest.mark.slow

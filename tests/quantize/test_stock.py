@@ -15,11 +15,8 @@ from quantize.stock import CROPS, FACTS, MODEL, prepare
 from train.data.sources import DataHome
 
 
-def test_everyone_gets_the_crops_and_the_float_model_that_ours_came_from(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.delenv("OCTOPIX_DATA", raising=False)
-    found = prepare("espcn_x4", None, tmp_path)
+def test_everyone_gets_the_crops_and_the_float_model_that_ours_came_from(tmp_path: Path) -> None:
+    found = prepare("espcn_x4", DataHome("builtin", None), tmp_path)
     folder = tmp_path / "espcn_x4"
     assert sorted(path.name for path in folder.iterdir()) == sorted((MODEL, CROPS, FACTS))
     with np.load(folder / CROPS) as kept:
@@ -37,5 +34,5 @@ def test_everyone_gets_the_crops_and_the_float_model_that_ours_came_from(
 
 def test_a_model_that_is_none_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="espcn_x9"):
-        prepare("espcn_x9", None, tmp_path)
+        prepare("espcn_x9", DataHome("builtin", None), tmp_path)
     assert not list(tmp_path.iterdir())

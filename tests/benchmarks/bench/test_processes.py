@@ -38,7 +38,8 @@ def test_a_crash_of_the_runtime_fails_its_cell_alone(
     assert failed.keys() == {"int8-ptq-deadly", "int8-ptq-foreign"}
     crash, foreign = failed["int8-ptq-deadly"], failed["int8-ptq-foreign"]
     assert crash is not None
-    assert crash.exit_code < 0  # a signal: SIGSEGV on Linux
+    # What lies where the missing tensor would be decides: SIGSEGV mostly, now and then an allocation that fails.
+    assert crash.exit_code not in {0, 2}
     assert foreign is not None
     assert foreign.exit_code == 2
     assert "expected a TFLite model" in foreign.words
@@ -64,8 +65,8 @@ def test_first_figures_of_a_network(plain: Path) -> None:
 def test_a_job_that_takes_too_long_is_ended_and_says_so(plain: Path) -> None:
     job = Race({"a": subject(plain / "plain" / "float32.tflite")}, runs=10, seconds=60.0)
 
-    with pytest.raises(JobFailedError, match=r"ended after 0\.5 s") as caught:
-        in_a_process(timeout=0.5)(job)
+    with pytest.raises(JobFailedError, match=r"ended after 0\.05 s") as caught:
+        in_a_process(timeout=0.05)(job)
 
     assert caught.value.exit_code == -9
 
