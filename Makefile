@@ -48,7 +48,7 @@ export MODEL SCHEME BUDGET KEEP_FLOAT DATA PAIRS CALIBRATION REFERENCE VALUE_RAN
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
-	@echo '  values: MODEL=$(MODEL) SCHEME=$(SCHEME) BUDGET=dB DATA=folder PAIRS=folder OUT=folder QUICK=1 TARGET=$(TARGET) HOST=[user@]host'
+	@echo '  values: MODEL=$(MODEL) SCHEME=$(SCHEME) BUDGET=dB KEEP_FLOAT=layers DATA=folder PAIRS=folder OUT=folder QUICK=1 TARGET=$(TARGET) HOST=[user@]host'
 	@echo '          MODEL=file.tflite CALIBRATION=folder REFERENCE=folder VALUE_RANGE=0..255'
 	@echo '          BASE=results.json HEAD=results.json (or two folders of reports), for report'
 	@echo '          SERIAL=number SUITE=$(SUITE) TESTS=$(TESTS) ARGS="further words for deploy, train or bench"'
