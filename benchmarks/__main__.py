@@ -36,7 +36,7 @@ from benchmarks.suite import Measured, Stage, measure_model, measure_own
 from benchmarks.summary import quantize_rows, summarise
 from benchmarks.table import console_for, show
 from octopix.exits import exit_code_of
-from octopix.files import dump_json, write_bytes
+from octopix.files import check_writable, dump_json, write_bytes
 from octopix.protocols import PROTOCOLS
 from octopix.results import write_result
 from train.data.degradations import find_degradation
@@ -107,7 +107,7 @@ def _measure(model: str, options: argparse.Namespace) -> None:
     measured_on = _images(artifacts, options)
     folder = options.reports / model
     for place in (folder, folder / PLOT_FOLDER):
-        _probe(place)
+        check_writable(place)
     with progress() as stage:
         measured = measured_on(stage)
         advance = stage("report", 2)
@@ -143,13 +143,6 @@ def _bring_layers(source: Path, target: Path) -> None:
         write_bytes(target, source.read_bytes())
     else:
         target.unlink(missing_ok=True)
-
-
-def _probe(folder: Path) -> None:
-    """Meet a folder that cannot be written now, not after minutes; an earlier report in it stays whole till the end."""
-    probe = folder / ".probe"
-    write_bytes(probe, b"")
-    probe.unlink()
 
 
 def _crops(measured: Measured, artifacts: Sequence[Artifact], folder: Path) -> None:

@@ -12,11 +12,30 @@ from benchmarks.suite import Stage
 @contextlib.contextmanager
 def progress() -> Iterator[Stage]:
     """One bar per stage, on stderr."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with _bars() as bars:
 
         def stage(what: str, steps: int) -> Callable[[], None]:
-            task = bar.add_task(what, total=steps)
-            return lambda: bar.advance(task)
+            task = bars.add_task(what, total=steps)
+            return lambda: bars.advance(task)
 
         yield stage
+
+
+@contextlib.contextmanager
+def one_bar(steps: int) -> Iterator[Callable[[str], None]]:
+    """One bar on stderr; the call tells what begins, which ends what was begun before."""
+    with _bars() as bars:
+        task = bars.add_task("", total=steps)
+        begun = False
+
+        def begin(what: str) -> None:
+            nonlocal begun
+            bars.update(task, description=what, advance=int(begun))
+            begun = True
+
+        yield begin
+
+
+def _bars() -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    return Progress(*columns, console=Console(stderr=True), transient=True)

@@ -20,7 +20,7 @@ from benchmarks.columns import NONE, fixed, shape_text
 from benchmarks.quality import MAX_WORKERS
 from benchmarks.readme import put_between
 from benchmarks.summary import INT8
-from octopix.card import full_integer_first
+from octopix.card import best_int8
 from octopix.complexity import FLOPS_PER_MAC
 from octopix.conditions import Conditions, now, read_conditions
 from octopix.errors import DataError, ResultError
@@ -127,10 +127,7 @@ def _shown(artifacts: Sequence[Artifact]) -> list[Artifact]:
     """float32 and the int8 file with the smallest drop in validation."""
     floats = [artifact for artifact in artifacts if artifact.card.scheme == FLOAT]
     int8 = [artifact for artifact in artifacts if artifact.card.scheme.startswith(INT8)]
-    int8 = full_integer_first(int8, lambda artifact: artifact.card)
-    judged = [(found, found.card.validation.drop) for found in int8 if found.card.validation is not None]
-    best = min(judged, key=lambda pair: pair[1])[0] if judged else next(iter(int8), None)
-    return [*floats, *([best] if best is not None else [])]
+    return [*floats, *([best_int8(int8, lambda artifact: artifact.card)] if int8 else [])]
 
 
 def _pairs(home: DataHome, scale: int, low: str) -> list[PairRef]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from octopix.card import ModelCard, file_sha256, full_integer_first, graph_sha256, read_card
+from octopix.card import ModelCard, best_int8, file_sha256, graph_sha256, read_card
 from octopix.errors import ConfigError
 from octopix.graph import read_graph
 from octopix.schema import naming, read_model_bytes
@@ -76,23 +76,13 @@ def choose_files(
         names = [name for name in there if name.startswith(f"{BEST}-")] if scheme == BEST else [scheme]
         found = [read_model_file(there[name], size=size) for name in names if name in there]
         if found:
-            best = _best(found)
+            best = best_int8(found, lambda file: file.card)
             chosen[best.card.scheme] = best
         elif schemes != DEFAULT:
             raise _lacking(folder / model, scheme, model)
     if not chosen:
         raise _lacking(folder / model, " or ".join(schemes), model)
     return tuple(chosen.values())
-
-
-def _best(files: Sequence[ModelFile]) -> ModelFile:
-    """The smallest drop on the validation list; files whose cards have none come last, in order of their names."""
-
-    def place(file: ModelFile) -> tuple[bool, float]:
-        quality = file.card.validation
-        return (quality is None, 0.0 if quality is None else quality.drop)
-
-    return min(full_integer_first(files, lambda file: file.card), key=place)
 
 
 def _lacking(folder: Path, scheme: str, model: str) -> ConfigError:

@@ -9,6 +9,7 @@ bytes and put at the very end of the file. So nothing else moves when a card is 
 import dataclasses
 import hashlib
 import json
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -139,6 +140,21 @@ def full_integer_first(found: Sequence[Item], card_of: Callable[[Item], ModelCar
     """Of int8 files those without layers in float, which a selective scheme leaves; all, where there is no such."""
     whole = [each for each in found if (card := card_of(each)) is None or not card.float_layers]
     return whole or list(found)
+
+
+def best_int8(found: Sequence[Item], card_of: Callable[[Item], ModelCard | None]) -> Item:
+    """Which int8 file to ship: the least drop on the validation list; files without that figure come last.
+
+    Args:
+        found: at least one; of equals the first is taken.
+        card_of: a file's card, None where it has none.
+    """
+
+    def drop(each: Item) -> float:
+        card = card_of(each)
+        return math.inf if card is None or card.validation is None else card.validation.drop
+
+    return min(full_integer_first(found, card_of), key=drop)
 
 
 def card_block(card: ModelCard) -> bytes:

@@ -67,6 +67,17 @@ def dump_json(content: Any, *, ascii_only: bool = False) -> str:
     return json.dumps(content, indent=2, ensure_ascii=ascii_only, allow_nan=False) + "\n"
 
 
+def check_writable(folder: Path) -> None:
+    """Meet a folder that cannot be written now, not after minutes; what lies in it stays.
+
+    Raises:
+        OctopixError: it cannot be made or written.
+    """
+    probe = folder / ".probe"
+    write_bytes(probe, b"")
+    probe.unlink()
+
+
 def name_of(path: Path) -> str:
     """The name of a model that came as ``path``: its stem, or a folder's name, in letters safe in file names."""
     resolved = path.resolve()

@@ -12,7 +12,7 @@ from benchmarks.bench.cell import Cell
 from benchmarks.bench.suites import BEST_INT8, Product, Size, Suite, parse_size
 from benchmarks.summary import INT8
 from benchmarks.zoo import RESULTS, read_zoo
-from octopix.card import ModelCard, full_integer_first, read_card
+from octopix.card import ModelCard, best_int8, read_card
 from octopix.errors import ConfigError, ModelFileError
 
 VARIANTS = tuple(f"lesrcnn{kind}_x{scale}_published" for kind in ("", "_blind") for scale in (2, 3, 4))
@@ -130,15 +130,8 @@ def _schemes(asked: str, folder: Folder) -> tuple[str, ...]:
 
 
 def _best_int8(folder: Folder) -> tuple[str, ...]:
-    """As which int8 to ship is chosen everywhere: by the drop on the validation list; those without one come last."""
-
-    def drop(scheme: str) -> float:
-        card = folder.cards.get(scheme)
-        return card.validation.drop if card is not None and card.validation is not None else float("inf")
-
     candidates = [scheme for scheme in folder.files if scheme.startswith(INT8)]
-    whole = full_integer_first(candidates, folder.cards.get)
-    return (min(whole, key=drop),) if whole else ()
+    return (best_int8(candidates, folder.cards.get),) if candidates else ()
 
 
 def _cells(product: Product, folders: Mapping[str, Folder]) -> Iterator[Planned]:

@@ -1,14 +1,10 @@
 """``python -m benchmarks bench``: a suite measured, compared with the machine's reference, shown and kept."""
 
 import argparse
-import contextlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks.bench.cell import plain_name
 from benchmarks.bench.cells import plan
@@ -16,9 +12,10 @@ from benchmarks.bench.process import in_a_process
 from benchmarks.bench.records import BenchResult, as_results, write_bench
 from benchmarks.bench.reference import Comparison, compare_with, read_reference, reference_of, shares_cells
 from benchmarks.bench.roofline import write_rooflines
-from benchmarks.bench.runner import RESULT, Run, Watch, run_suite
+from benchmarks.bench.runner import RESULT, Run, run_suite
 from benchmarks.bench.show import BUSY, show, warnings_of
 from benchmarks.bench.suites import known_suites, read_suite
+from benchmarks.progress import one_bar
 from benchmarks.table import console_for
 from octopix.conditions import read_conditions
 from octopix.errors import ResultError
@@ -59,7 +56,7 @@ def _bench(options: argparse.Namespace) -> int:
     if options.reference is not None:
         read_reference(options.reference, conditions)  # a wrong one is met now, not after minutes
     run = Run(name, suite, plan(suite, options.artifacts), options.out / name)
-    with _progress(run.steps) as watch:
+    with one_bar(run.steps) as watch:
         result = run_suite(run, in_a_process(timeout=suite.timeout), watch=watch, fresh=options.fresh)
     written = [run.out / RESULT, *_write_for_compare(result, run.out), *write_rooflines(result, run.out)]
     committed = reference_of(conditions)
@@ -113,19 +110,3 @@ def keep_as_reference(result: BenchResult, path: Path) -> Path:
         )
     write_bench(path, result)
     return path
-
-
-@contextlib.contextmanager
-def _progress(steps: int) -> Iterator[Watch]:
-    """One bar on stderr; its text is what is being measured."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=steps)
-        begun = False
-
-        def watch(what: str) -> None:
-            nonlocal begun
-            bar.update(task, description=what, advance=int(begun))
-            begun = True
-
-        yield watch

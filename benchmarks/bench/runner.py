@@ -26,7 +26,7 @@ from benchmarks.bench.suites import Suite, parse_size
 from octopix.card import file_sha256
 from octopix.conditions import read_conditions
 from octopix.delegates import LIBRARY
-from octopix.files import replacing, write_bytes
+from octopix.files import check_writable, replacing
 from octopix.images import Picture, write_picture
 from octopix.latency import MIN_SAMPLES, Latency, instabilities
 from octopix.resize import bicubic
@@ -110,7 +110,7 @@ class _Runner:
         if "end-to-end" in run.suite.phases:
             _write_photograph(self._picture, run.suite.picture)
         else:
-            _probe_folder(run.out / CELLS)
+            check_writable(run.out / CELLS)
 
     def peaks(self) -> tuple[Peaks, ...]:
         found = []
@@ -346,10 +346,3 @@ def _write_photograph(path: Path, size: str) -> None:
     pixels = bicubic(builtin_ref(PHOTOGRAPH).read(), size=(wanted.height, wanted.width))
     with replacing(path) as part:
         write_picture(part, Picture(pixels=pixels))
-
-
-def _probe_folder(folder: Path) -> None:
-    """Meet a folder that cannot be written now, not after minutes."""
-    probe = folder / ".probe"
-    write_bytes(probe, b"")
-    probe.unlink()

@@ -8,6 +8,7 @@ from benchmarks.artifacts import FLOAT as FLOAT_SCHEME
 from benchmarks.artifacts import Artifact
 from benchmarks.peers.contenders import FLOAT, OURS, STOCK
 from benchmarks.peers.prepared import Prepared
+from octopix.card import best_int8
 from octopix.errors import ConfigError, ModelFileError
 
 PTQ = "int8-ptq-"
@@ -52,14 +53,9 @@ def subject_of(artifacts: Sequence[Artifact], prepared: Prepared) -> Subject:
             got=", ".join(each.card.scheme for each in artifacts),
             do=f"run: make quantize MODEL={model} SCHEME={schemes}",
         )
-    ours = min(found, key=_validated_drop)
+    ours = best_int8(found, lambda artifact: artifact.card)
     _check_family(floats[0], ours, prepared)
     return Subject(floats[0], ours, prepared)
-
-
-def _validated_drop(artifact: Artifact) -> float:
-    quality = artifact.card.validation
-    return float("inf") if quality is None else quality.drop
 
 
 def _check_family(reference: Artifact, ours: Artifact, prepared: Prepared) -> None:
