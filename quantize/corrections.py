@@ -9,7 +9,7 @@ output against the float output. Adding one is a function and a line in `CORRECT
 """
 
 import dataclasses
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -17,13 +17,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from octopix.crew import in_order
 from octopix.graph import read_graph
 from octopix.images import to_unit
+from octopix.latency import available_cores
 from octopix.runtime import open_session
 from quantize.calibrators import Calibrator, Range
 from quantize.equalization import equalized, knots
-from quantize.filters import Filter, filters, separated, with_constants
-from quantize.moments import Want, batches, gather
+from quantize.filters import Filter, filters, separated, tail, with_constants
+from quantize.moments import Want, batches, float_views, gather
 from quantize.ranges import calibrate, calibrated_tensors, complete, to_int8
 from quantize.rounding import Moments, best_bias, best_rounding, nearest
 from quantize.statistics import channel_peaks, collect
@@ -36,11 +38,19 @@ TAUGHT = 24
 """Crops that moments are gathered on; with `quantize.moments.PLACES` on each, 32 views per input of a 3×3×64 kernel."""
 
 STRENGTH = 0.5
-"""Of equalization. Of 0, 0.5 and 1 the best on ESPCN ×2, SRCNN and LESRCNN ×2; 1 did harm to the first and last."""
+"""Of equalization in front of nearest rounding. Of 0, 0.5 and 1 the best on ESPCN ×2, SRCNN and LESRCNN ×2; 1 did harm
+to the first and last."""
+
+STRENGTHS_ROUNDED = (0.5, 1.0)
+"""Those tried in front of adaptive rounding. None of 0, 0.5 and 1 is best everywhere: ESPCN ×4 is at 51.6, 53.6 and
+51.0 dB of fidelity then, ESPCN ×2 at 51.8, 55.0 and 56.0, LESRCNN ×2 by the published weights at 49.3, 49.5 and
+50.0."""
+
 SHALLOW = 8
 """Networks of up to so many convolutions are rounded a second time, one layer after the other, each making up for those
-before it. It won 1.6 dB of fidelity on SRCNN and 0.1 on ESPCN ×2; on LESRCNN ×2, in six stages, it lost 3.2 dB, since
-what its shortcuts carry past a layer cannot be made up for there."""
+before it; of deeper ones their tail (`quantize.filters.tail`). It won 1.6 dB of fidelity on SRCNN and 0.1 on ESPCN ×2.
+All of LESRCNN ×2, in six stages, lost 3.2 dB, since what its shortcuts carry past a layer cannot be made up for there;
+its tail alone won 0.9 dB, and nothing by the published weights."""
 
 
 @dataclass(frozen=True)
@@ -89,14 +99,12 @@ class Judge:
     @cached_property
     def wanted(self) -> tuple[Array, ...]:
         """The float model's outputs on them, clipped to [0, 1]."""
-        session = open_session(self.float_model)
-        return tuple(np.clip(session.invoke(to_unit(crop)), 0, 1) for crop in self.judges)
+        return tuple(np.clip(made, 0, 1) for made in _outputs(self.float_model, map(to_unit, self.judges)))
 
     def error(self, int8_model: bytes) -> float:
         """Mean squared error against float."""
-        session = open_session(int8_model)
-        errors = (session.invoke(crop) / 255 - wanted for crop, wanted in zip(self.judges, self.wanted, strict=True))
-        return float(np.mean([np.mean(np.square(error)) for error in errors]))
+        pairs = zip(_outputs(int8_model, self.judges), self.wanted, strict=True)
+        return float(np.mean([np.mean(np.square(made / 255 - wanted)) for made, wanted in pairs]))
 
 
 @dataclass
@@ -130,6 +138,10 @@ class Corrector:
         model = separated(self.judge.float_model)
         return Candidate(model, self.calibrated(model))
 
+    def judged(self, candidate: Candidate, *made_by: str) -> "Form":
+        """A candidate with its error."""
+        return Form(candidate, made_by, self.judge.error(candidate.int8))
+
     def calibrated(self, model: bytes) -> dict[int, Range]:
         """Ranges of a float model."""
         graph = read_graph(model)
@@ -142,52 +154,75 @@ class Corrector:
 
 
 @dataclass(frozen=True)
+class Form:
+    """One form of the model, judged."""
+
+    candidate: Candidate
+    made_by: tuple[str, ...]
+    """Corrections in it, in their order; ``in turn`` behind one says how."""
+    error: float
+    """Mean squared error against float on the crops held back."""
+
+
+@dataclass(frozen=True)
 class Corrected:
     """What came of it."""
 
     start: Candidate
     candidate: Candidate
     kept: tuple[str, ...]
-    """Corrections that helped, in their order, with what was chosen."""
+    """Corrections of the best form, in their order, with what was chosen."""
     errors: tuple[tuple[str, float], ...]
-    """Every attempt and its mean squared error on the crops held back."""
+    """Every form by its corrections, joined by ``+``, and its mean squared error on the crops held back."""
 
 
-Attempts = Callable[[Corrector, Candidate, Collection[str]], Sequence[tuple[str, Candidate]]]
-"""From a candidate, and the names of all corrections asked for, to its corrected forms, each with a name."""
+Correction = Callable[[Corrector, Sequence[Form], Collection[str]], Iterable[Form]]
+"""From the forms so far, the uncorrected one first, and the names of all corrections asked for, to further forms."""
 
 
-def equalize_channels(
-    corrector: Corrector, candidate: Candidate, names: Collection[str]
-) -> list[tuple[str, Candidate]]:
-    """Channels rescaled and ranges found anew; no attempt where no channel is free."""
-    wanted = {index for knot in knots(read_graph(candidate.float_model)) for index in knot.tensors}
+def equalize_channels(corrector: Corrector, forms: Sequence[Form], names: Collection[str]) -> Iterator[Form]:
+    """Channels rescaled and ranges found anew; nothing where no channel is free."""
+    (start,) = forms
+    wanted = {index for knot in knots(read_graph(start.candidate.float_model)) for index in knot.tensors}
     if not wanted:
-        return []
-    peaks = channel_peaks(candidate.float_model, map(to_unit, corrector.teachers), tensors=wanted)
-    model = equalized(candidate.float_model, peaks, strength=STRENGTH)
-    return [("cle", Candidate(model, corrector.calibrated(model)))]
+        return
+    peaks = channel_peaks(start.candidate.float_model, map(to_unit, corrector.teachers), tensors=wanted)
+    for strength in STRENGTHS_ROUNDED if "adaround" in names else (STRENGTH,):
+        model = equalized(start.candidate.float_model, peaks, strength=strength)
+        yield corrector.judged(Candidate(model, corrector.calibrated(model)), "cle")
 
 
-def correct_biases(corrector: Corrector, candidate: Candidate, names: Collection[str]) -> list[tuple[str, Candidate]]:
-    """Biases for the weights as the quantizer will round them, each layer for itself."""
-    return [("bias", _solved(corrector, candidate, (_all(candidate),), _new_biases, want="means"))]
+def correct_biases(corrector: Corrector, forms: Sequence[Form], names: Collection[str]) -> Iterator[Form]:
+    """Biases for the weights as the quantizer will round them; adaptive rounding brings its own."""
+    if "adaround" not in names:
+        best = _best(forms)
+        biased = _solved(corrector, best.candidate, (_all(best.candidate),), _new_biases, want="means")
+        yield corrector.judged(biased, *best.made_by, "bias")
 
 
-def round_adaptively(corrector: Corrector, candidate: Candidate, names: Collection[str]) -> list[tuple[str, Candidate]]:
-    """Each layer for itself; in shallow networks then one after the other, making up for those before."""
-    rule = _rounded_with_biases if "bias" in names else _rounded
-    everything = _all(candidate)
-    alone = _solved(corrector, candidate, (everything,), rule, want="alone")
-    if len(everything) > SHALLOW:
-        return [("adaround", alone)]
-    return [
-        ("adaround", alone),
-        ("adaround in turn", _solved(corrector, alone, [(each,) for each in everything], rule)),
-    ]
+def round_adaptively(corrector: Corrector, forms: Sequence[Form], names: Collection[str]) -> Iterator[Form]:
+    """Each layer of each form for itself; then, in the best, layers in turn, making up for those before them.
+
+    In turn go all layers of a shallow network, of a deep one its tail.
+    """
+    rule, biases = (_rounded_with_biases, ("bias",)) if "bias" in names else (_rounded, ())
+    rounded = []
+    for form in forms:
+        alone = _solved(corrector, form.candidate, (_all(form.candidate),), rule, want="alone")
+        rounded.append(corrector.judged(alone, *form.made_by, *biases, "adaround"))
+    yield from rounded
+    best = _best(rounded)
+    everything = _all(best.candidate)
+    shallow = len(everything) <= SHALLOW
+    last = everything if shallow else tail(read_graph(best.candidate.float_model), everything)
+    if last:
+        in_turn = _solved(corrector, best.candidate, [(each,) for each in last], rule, want="both")
+        yield corrector.judged(
+            in_turn, *best.made_by[:-1], "adaround in turn" if shallow else "adaround, its tail in turn"
+        )
 
 
-CORRECTIONS: Mapping[str, Attempts] = {
+CORRECTIONS: Mapping[str, Correction] = {
     "cle": equalize_channels,
     "bias": correct_biases,
     "adaround": round_adaptively,
@@ -196,19 +231,32 @@ CORRECTIONS: Mapping[str, Attempts] = {
 
 
 def correct(corrector: Corrector, names: Sequence[str]) -> Corrected:
-    """Apply corrections one after the other, keeping each only where the crops held back say so."""
-    best = corrector.start
-    error = corrector.judge.error(best.int8)
-    errors, kept = [("", error)], []
+    """Apply corrections; what the crops held back like best of all forms is kept, perhaps the uncorrected one.
+
+    A form that is worse now may be the better one after what follows: equalized channels cost the nearest rounding
+    more than they win, and the adaptive one less.
+    """
+    forms = [corrector.judged(corrector.start)]
     for name in (each for each in CORRECTIONS if each in names):
-        attempts = CORRECTIONS[name](corrector, best, names)
-        scored = [(corrector.judge.error(candidate.int8), label, candidate) for label, candidate in attempts]
-        errors += [(label, value) for value, label, _ in scored]
-        winner = min(scored, key=lambda each: each[0], default=None)
-        if winner is not None and winner[0] < error:
-            error, label, best = winner
-            kept.append(label)
-    return Corrected(corrector.start, best, tuple(kept), tuple(errors))
+        forms.extend(CORRECTIONS[name](corrector, tuple(forms), names))
+    best = _best(forms)
+    return Corrected(
+        corrector.start, best.candidate, best.made_by, tuple(("+".join(each.made_by), each.error) for each in forms)
+    )
+
+
+def _best(forms: Sequence[Form]) -> Form:
+    return min(forms, key=lambda form: form.error)
+
+
+def _outputs(model: bytes, images: Iterable[Array]) -> Iterator[Array]:
+    """What a model makes of each image, on all cores."""
+    return in_order(
+        images,
+        workers=available_cores(),
+        make=lambda: open_session(model),
+        work=lambda session, number, image: session.invoke(image),
+    )
 
 
 Rule = Callable[[Filter, Sequence[Moments]], dict[int, Array]]
@@ -216,16 +264,18 @@ Rule = Callable[[Filter, Sequence[Moments]], dict[int, Array]]
 
 
 def _solved(
-    corrector: Corrector, current: Candidate, stages: Sequence[Sequence[Filter]], rule: Rule, *, want: Want = "both"
+    corrector: Corrector, current: Candidate, stages: Sequence[Sequence[Filter]], rule: Rule, *, want: Want
 ) -> Candidate:
     """The filters solved by ``rule``, stage after stage, each on what the int8 model, so far, gives.
 
     Unless both forms are wanted, each layer is taken for itself, as if the layers in front of it made no error.
     """
+    alone = want == "both" and all(len(stage) == 1 for stage in stages)
+    known = float_views(current.float_model, [each for (each,) in stages], corrector.teachers) if alone else None
     for number, stage in enumerate(stages):
         changes: dict[int, Array] = {}
         for batch in batches(stage, want):
-            gathered = gather(current.float_model, current.int8, batch, corrector.teachers, want=want)
+            gathered = gather(current.float_model, current.int8, batch, corrector.teachers, want=want, known=known)
             for each in batch:
                 changes |= rule(each, gathered[each.operator.index])
         current = current.changed(changes)

@@ -5,7 +5,7 @@ quantizer turns every candidate into integers.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,6 +76,26 @@ def separated(model: bytes) -> bytes:
             unpacked.subgraphs[0].operators[each.index].inputs = inputs
 
     return rewritten(model, edit)
+
+
+def tail(graph: Graph, chosen: Sequence[Filter]) -> tuple[Filter, ...]:
+    """Those of ``chosen`` behind the last place where the outputs of several layers meet, in order of execution.
+
+    Nothing passes them by but the image itself, so the first of them can make up for all that went wrong before it.
+    """
+    by_output = {each.output: each for each in chosen}
+    makers = {index: operator for operator in graph.operators for index in operator.outputs}
+    learned: set[int] = set()
+    for operator in graph.operators:
+        if not learned.isdisjoint(operator.inputs) or not by_output.keys().isdisjoint(operator.outputs):
+            learned.update(operator.outputs)
+    found: list[Filter] = []
+    sources = {graph.outputs[0]} & learned
+    while len(sources) == 1:
+        (index,) = sources
+        found += [by_output[index]] if index in by_output else []
+        sources = learned.intersection(makers[index].inputs)
+    return tuple(reversed(found))
 
 
 def filters(graph: Graph) -> tuple[Filter, ...]:

@@ -1,13 +1,15 @@
 """What the kernels of a model see, on its float and on its int8 form at once: means and covariances, streamed.
 
 Both forms run the same image with every tensor kept readable; around places drawn at random, the values under the
-kernel are taken from both, or from the int8 form alone. Memory does not grow with the number of images.
+kernel are taken from both, or from the int8 form alone. Memory does not grow with the number of images, but where the
+float form's views are kept for several gatherings (`float_views`), and then no further than `MEMORY`.
 """
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -30,7 +32,11 @@ PLACES = 768
 """Places per image that a kernel is put on."""
 
 MEMORY = 1 << 29
-"""Bytes of covariances that are gathered at once; more layers than fit are gathered in more runs."""
+"""Bytes of covariances that are gathered at once; more layers than fit are gathered in more runs. Also of views that
+are kept."""
+
+Views = Sequence[Mapping[int, Array]]
+"""By image and operator number, what the float model shows a kernel at its places: (groups, places, d)."""
 
 
 def gather(
@@ -40,6 +46,7 @@ def gather(
     images: Sequence[Array],
     *,
     want: Want = "both",
+    known: Views | None = None,
     threads: int | None = None,
     watch: Callable[[int], None] = lambda done: None,
 ) -> dict[int, tuple[Moments, ...]]:
@@ -51,23 +58,47 @@ def gather(
         chosen: filters of the float model; as many as `batches` allows.
         images: uint8 (1, H, W, C).
         want: what is left out is as if the float model saw the int8 model's values; for means, covariances are empty.
+        known: from `float_views`, where one filter is chosen; the float model is not run then.
         threads: images at once; as many as there are processors if None.
         watch: told the number of images done.
     """
-    workers = threads or available_cores()
     twins = _twins(float_model, int8_model)
     sums = {each.operator.index: _Sums(each, want) for each in chosen}
+    run_float = want == "both" and known is None
     read = in_order(
         images,
-        workers=workers,
-        make=lambda: _Pair(float_model if want == "both" else None, int8_model, twins),
-        work=lambda pair, number, image: pair.read(image, chosen, np.random.default_rng(number)),
+        workers=threads or available_cores(),
+        make=lambda: _Pair(float_model if run_float else None, int8_model, twins),
+        work=lambda pair, number, image: pair.read(image, chosen, number, {} if known is None else known[number]),
     )
     for done, views in enumerate(read, start=1):
         for index, view in views:
             sums[index].add(view)
         watch(done)
     return {index: each.finish() for index, each in sums.items()}
+
+
+def float_views(float_model: bytes, chosen: Sequence[Filter], images: Sequence[Array]) -> Views | None:
+    """What `gather` would take from the float model for each filter alone; None where that would not fit in `MEMORY`.
+
+    Layers that are solved one after the other change the int8 model only: the float model need not run for each anew.
+    """
+    values = sum(
+        PLACES * each.weights[..., 0].size if each.depthwise else PLACES * each.weights[0].size for each in chosen
+    )
+    if values * np.dtype(np.float32).itemsize * len(images) > MEMORY:
+        return None
+
+    def read(session: Session, number: int, image: Array) -> dict[int, Array]:
+        session.invoke(to_unit(image))
+        return {
+            each.operator.index: Sampler(each, tensor.shape, np.random.default_rng(number)).views(tensor)
+            for each in chosen
+            for tensor in (session.tensor(each.image),)
+        }
+
+    make = partial(open_session, float_model, keep_tensors=True)
+    return tuple(in_order(images, workers=available_cores(), make=make, work=read))
 
 
 def batches(chosen: Sequence[Filter], want: Want) -> list[tuple[Filter, ...]]:
@@ -143,17 +174,20 @@ class _Pair:
         self._int8 = open_session(int8_model, keep_tensors=True)
         self._twins = twins
 
-    def read(self, image: Array, chosen: Sequence[Filter], random: np.random.Generator) -> list[tuple[int, _Views]]:
-        """Run them; views by operator number, at the same places of both."""
+    def read(
+        self, image: Array, chosen: Sequence[Filter], number: int, known: Mapping[int, Array]
+    ) -> list[tuple[int, _Views]]:
+        """Run them; views by operator number, at the same places of both, which depend on the image's ``number``."""
         if self._float is not None:
             self._float.invoke(to_unit(image))
         self._int8.invoke(image)
-        found = []
+        random, found = np.random.default_rng(number), []
         for each in chosen:
-            int8 = _real(self._int8, self._twins[each.operator.index])
+            index = each.operator.index
+            int8 = _real(self._int8, self._twins[index])
             sampler = Sampler(each, int8.shape, random)
-            float_ = None if self._float is None else sampler.views(self._float.tensor(each.image))
-            found.append((each.operator.index, _Views(sampler.views(int8), float_)))
+            float_ = known.get(index) if self._float is None else sampler.views(self._float.tensor(each.image))
+            found.append((index, _Views(sampler.views(int8), float_)))
         return found
 
 

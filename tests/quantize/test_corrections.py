@@ -69,9 +69,9 @@ def test_rounding_changes_weights_by_more_than_nearest_would(corrector: Any) -> 
 
 
 def test_a_correction_that_does_harm_is_not_kept(corrector: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    def harm(bench: Any, candidate: Any, names: Any) -> Any:
-        last = filters(read_graph(candidate.float_model))[-1]
-        return [("harm", candidate.changed(last.replaced(bias=last.bias + 1)))]
+    def harm(bench: Any, forms: Any, names: Any) -> Any:
+        last = filters(read_graph(forms[0].candidate.float_model))[-1]
+        return [bench.judged(forms[0].candidate.changed(last.replaced(bias=last.bias + 1)), "harm")]
 
     monkeypatch.setattr(corrections, "CORRECTIONS", {"harm": harm})
     done = correct(corrector("espcn"), ["harm"])
