@@ -25,7 +25,7 @@ from benchmarks.bench.commands import add_bench
 from benchmarks.commands import ALL, add_by_image, add_compare, add_devices, add_vacc, add_zoo, models_below
 from benchmarks.crops import choose, write_crops
 from benchmarks.fid import INCEPTION, INCEPTION_VARIABLE, Fid, fid, find_inception, image_count
-from benchmarks.layers import SENSITIVITY
+from benchmarks.layers import SENSITIVITY, read_sensitivity
 from benchmarks.material import PLOT_FOLDER, RESULTS
 from benchmarks.own import own_images
 from benchmarks.peers.commands import add_peers
@@ -112,7 +112,7 @@ def _measure(model: str, options: argparse.Namespace) -> None:
         measured = measured_on(stage)
         advance = stage("report", 2)
         write_result(folder / RESULTS, measured.result)
-        _bring_layers(options.artifacts / model / SENSITIVITY, folder / SENSITIVITY)
+        _bring_layers(options.artifacts / model / SENSITIVITY, folder / SENSITIVITY, artifacts)
         _crops(measured, artifacts, folder / PLOT_FOLDER)
         advance()
         written = write_report(measured.result, folder)
@@ -137,12 +137,18 @@ def _images(artifacts: Sequence[Artifact], options: argparse.Namespace) -> Calla
     return lambda stage: measure_model(artifacts, sets, protocol, quick=options.quick, stage=stage)
 
 
-def _bring_layers(source: Path, target: Path) -> None:
-    """What `python -m quantize sensitivity` found of these artifacts; what it found of others goes."""
-    if source.is_file():
+def _bring_layers(source: Path, target: Path, artifacts: Sequence[Artifact]) -> None:
+    """What `python -m quantize sensitivity` found of these artifacts; what it found of others is left out, and goes."""
+    found = read_sensitivity(source)
+    ours = {artifact.graph_sha256 for artifact in artifacts if artifact.card.scheme == FLOAT}
+    if found is not None and found.float_sha256 in ours:
         write_bytes(target, source.read_bytes())
-    else:
-        target.unlink(missing_ok=True)
+        return
+    target.unlink(missing_ok=True)
+    if found is not None:
+        print(
+            f"warning: {source} is of other weights and left out; run python -m quantize sensitivity", file=sys.stderr
+        )
 
 
 def _crops(measured: Measured, artifacts: Sequence[Artifact], folder: Path) -> None:

@@ -37,6 +37,8 @@ class Sensitivity:
     """Of the int8 model with all layers quantized, against what the drops are against."""
     layers: tuple[Layer, ...]
     image_set: str = ""
+    float_sha256: str = ""
+    """Graph of the float32 file that the layers are those of."""
 
 
 def read_sensitivity(path: Path) -> Sensitivity | None:

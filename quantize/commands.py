@@ -5,7 +5,7 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from octopix.card import Quality
+from octopix.card import Quality, graph_sha256
 from octopix.errors import ConfigError
 from octopix.files import dump_json, write_json
 from quantize.options import add_float_model, introduction, place, subject_of
@@ -77,6 +77,7 @@ def report_of(bench: "Workbench", scheme: Scheme) -> "Report":
     )
     return Report(
         model=bench.subject.spec.name,
+        float_sha256=graph_sha256(bench.baseline),
         scheme=scheme.name,
         image_set=f"crops of {crops.image_set}{', quick' if bench.quick else ''}",
         images=len(crops.pairs),

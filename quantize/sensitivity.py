@@ -48,6 +48,8 @@ class Report:
     """All layers of a model."""
 
     model: str
+    float_sha256: str
+    """Graph of the float32 file: others' weights have other sensitivities."""
     scheme: str
     image_set: str
     images: int

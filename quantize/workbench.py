@@ -124,6 +124,11 @@ class Workbench:
         return self.subject.export("float32")
 
     @cached_property
+    def baseline(self) -> bytes:
+        """The float32 flatbuffer with a card: what everything is measured against."""
+        return embed_card(self.float_model, self.card(parse_scheme("float32")))
+
+    @cached_property
     def receptive_field(self) -> int:
         """Input pixels, in one dimension, that one output pixel depends on.
 
@@ -192,10 +197,9 @@ class Workbench:
     @cached_property
     def validation(self) -> Validation | Faithfulness:
         """Validation pictures and the float model's outputs."""
-        baseline = embed_card(self.float_model, self.card(parse_scheme("float32")))
         if self.subject.own is not None:
-            return self.subject.own.validation(self.subject.spec, baseline)
-        return validation_on(self.validation_images, self.subject.spec, baseline)
+            return self.subject.own.validation(self.subject.spec, self.baseline)
+        return validation_on(self.validation_images, self.subject.spec, self.baseline)
 
     @cached_property
     def validation_images(self) -> ImageSet:
@@ -245,8 +249,7 @@ class Workbench:
     @cached_property
     def validation_crops(self) -> Validation | Faithfulness:
         """The middles of the validation pictures, for what needs many models judged."""
-        baseline = embed_card(self.float_model, self.card(parse_scheme("float32")))
-        return self.validation.cropped(self.subject.spec.multiple_of, baseline)
+        return self.validation.cropped(self.subject.spec.multiple_of, self.baseline)
 
     def quality(
         self,

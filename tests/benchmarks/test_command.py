@@ -11,6 +11,7 @@ import cv2
 import pytest
 import skimage
 
+from octopix.card import graph_sha256
 from octopix.results import read_result
 
 ROOT = Path(__file__).parents[2]
@@ -42,6 +43,32 @@ def measured(artifacts: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple
 def test_json_alone_is_on_stdout_and_is_the_result(measured: tuple[Path, str]) -> None:
     folder, stdout = measured
     assert json.loads(stdout) == json.loads((folder / "results.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("of_these", [True, False])
+def test_the_sensitivity_of_other_weights_is_left_out(artifacts: Path, tmp_path: Path, of_these: bool) -> None:
+    float32 = artifacts / "espcn_x4" / "float32.tflite"
+    places = tmp_path / "artifacts" / "espcn_x4", tmp_path / "reports" / "espcn_x4"
+    for place in places:
+        place.mkdir(parents=True)
+    shutil.copy(float32, places[0])
+    layer = {"name": "head", "operator": "CONV_2D", "macs": 1, "alone_drop_db": 0.1, "left_out_gain_db": 0.1}
+    found = {
+        "version": 1,
+        "model": "espcn_x4",
+        "float_sha256": graph_sha256(float32) if of_these else "0" * 64,
+        "scheme": "int8-ptq-mse",
+        "images": 1,
+        "protocol": "y",
+        "base_psnr_db": 30.0,
+        "layers": [layer],
+    }
+    for place in places:
+        (place / "sensitivity.json").write_text(json.dumps(found))
+    done = benchmarks("table", "--artifacts", places[0].parent, "--reports", places[1].parent, "--quick")
+    assert done.returncode == 0, done.stderr
+    assert (places[1] / "sensitivity.json").exists() == of_these
+    assert ("of other weights" in done.stderr) != of_these
 
 
 def test_rows_come_from_files_that_were_run(measured: tuple[Path, str]) -> None:

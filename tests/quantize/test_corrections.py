@@ -9,12 +9,13 @@ import tf_keras
 
 from octopix.graph import constant, read_graph
 from octopix.runtime import open_session
-from quantize import corrections
+from quantize import corrections, moments
 from quantize.calibrators import CALIBRATORS
 from quantize.checks import check
 from quantize.corrections import CORRECTIONS, Corrector, Judge, correct
 from quantize.export import to_float32
 from quantize.filters import filters, separated, with_constants
+from quantize.moments import float_views, gather
 from quantize.schemes import CORRECTIONS as NAMES
 from quantize.transfer import transferred
 
@@ -78,6 +79,52 @@ def test_a_correction_that_does_harm_is_not_kept(corrector: Any, monkeypatch: py
     assert done.kept == ()
     assert done.candidate is done.start
     assert done.errors[1][1] > done.errors[0][1]
+
+
+def test_what_does_harm_alone_is_kept_where_the_next_correction_needs_it(
+    corrector: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def shift(bench: Any, forms: Any, name: str, by: float) -> Any:
+        """Of the last form."""
+        now, made_by = forms[-1].candidate, forms[-1].made_by
+        last = filters(read_graph(now.float_model))[-1]
+        bias = now.constants.get(last.operator.inputs[2], last.bias)
+        return [bench.judged(now.changed(last.replaced(bias=bias + np.float32(by))), *made_by, name)]
+
+    bench = corrector("espcn")
+    last = filters(read_graph(bench.start.float_model))[-1]
+    bench.start = bench.start.changed(last.replaced(bias=last.bias + np.float32(0.5)))
+    steps = {
+        "away": lambda bench, forms, names: shift(bench, forms, "away", 0.25),
+        "back": lambda bench, forms, names: shift(bench, forms, "back", -0.75),
+    }
+    monkeypatch.setattr(corrections, "CORRECTIONS", steps)
+    done = correct(bench, ["away", "back"])
+    assert done.kept == ("away", "back")
+    assert [name for name, _ in done.errors] == ["", "away", "away+back"]
+    assert done.errors[2][1] < done.errors[0][1] < done.errors[1][1]
+
+
+@pytest.mark.parametrize("name", ["espcn", "separable"])
+def test_float_views_that_are_kept_are_those_taken_anew(corrector: Any, name: str) -> None:
+    bench = corrector(name)
+    start = bench.start
+    chosen = filters(read_graph(start.float_model))
+    known = float_views(start.float_model, chosen, bench.teachers)
+    for each in chosen:
+        anew, kept = (
+            gather(start.float_model, start.int8, [each], bench.teachers, known=views)[each.operator.index]
+            for views in (None, known)
+        )
+        for one, other in zip(anew, kept, strict=True):
+            assert np.array_equal(one.cross, other.cross)
+            assert np.array_equal(one.mean, other.mean)
+
+
+def test_views_that_need_too_much_memory_are_not_kept(corrector: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    start = corrector("espcn").start
+    monkeypatch.setattr(moments, "MEMORY", 1 << 20)
+    assert float_views(start.float_model, filters(read_graph(start.float_model)), corrector("espcn").teachers) is None
 
 
 @pytest.mark.parametrize("name", ["espcn", "residual", "separable"])

@@ -8,7 +8,7 @@ import pytest
 
 from octopix.graph import read_graph
 from octopix.runtime import open_session
-from quantize.filters import filters, separated, with_constants
+from quantize.filters import filters, separated, tail, with_constants
 from quantize.moments import PLACES, Sampler
 
 Make = Callable[[str], Any]
@@ -42,6 +42,17 @@ def test_grouped_convolutions_are_left_as_they_are(float_model: Make) -> None:
     graph = read_graph(float_model("grouped"))
     convolutions = [each for each in graph.operators if each.name == "CONV_2D"]
     assert [each.operator for each in filters(graph)] == [convolutions[0], convolutions[2]]
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("espcn", 3), ("separable", 4), ("residual", 1), ("anchored", 2), ("hourglass", 1), ("shared_output", 0)],
+)
+def test_the_tail_begins_where_no_layer_is_passed_by(float_model: Make, name: str, expected: int) -> None:
+    """The image may be added behind it: it is exact."""
+    graph = read_graph(separated(float_model(name)))
+    found = filters(graph)
+    assert tail(graph, found) == found[len(found) - expected :]
 
 
 @pytest.mark.parametrize("name", ["espcn", "separable", "hourglass"])

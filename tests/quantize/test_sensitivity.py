@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from octopix.card import graph_sha256
 from octopix.graph import read_graph
 from quantize.__main__ import main
 from quantize.calibrators import CALIBRATORS
@@ -34,9 +35,11 @@ def test_the_drop_is_measured_where_there_is_ground_truth(tmp_path: Path, capsys
     """The command writes what the report reads."""
     assert main(["sensitivity", "--model", "espcn_x4", "--quick", "--out", str(tmp_path)]) == 0
     path = tmp_path / "espcn_x4" / "sensitivity.json"
+    assert main(["--model", "espcn_x4", "--scheme", "float32", "--quick", "--out", str(tmp_path)]) == 0
     assert str(path) in capsys.readouterr().out
     found = json.loads(path.read_text())
     assert (found["version"], found["model"], found["protocol"]) == (1, "espcn_x4", "y")
+    assert found["float_sha256"] == graph_sha256(path.with_name("float32.tflite"))
     assert len(found["layers"]) == 3
     alone = [layer["alone_drop_db"] for layer in found["layers"]]
     # Errors of layers add up about as their squares do: each alone loses less than all together, and at least one
