@@ -182,13 +182,13 @@ Correction = Callable[[Corrector, Sequence[Form], Collection[str]], Iterable[For
 
 def equalize_channels(corrector: Corrector, forms: Sequence[Form], names: Collection[str]) -> Iterator[Form]:
     """Channels rescaled and ranges found anew; nothing where no channel is free."""
-    (start,) = forms
-    wanted = {index for knot in knots(read_graph(start.candidate.float_model)) for index in knot.tensors}
+    float_model = forms[0].candidate.float_model
+    wanted = {index for knot in knots(read_graph(float_model)) for index in knot.tensors}
     if not wanted:
         return
-    peaks = channel_peaks(start.candidate.float_model, map(to_unit, corrector.teachers), tensors=wanted)
+    peaks = channel_peaks(float_model, map(to_unit, corrector.teachers), tensors=wanted)
     for strength in STRENGTHS_ROUNDED if "adaround" in names else (STRENGTH,):
-        model = equalized(start.candidate.float_model, peaks, strength=strength)
+        model = equalized(float_model, peaks, strength=strength)
         yield corrector.judged(Candidate(model, corrector.calibrated(model)), "cle")
 
 
@@ -233,8 +233,8 @@ CORRECTIONS: Mapping[str, Correction] = {
 def correct(corrector: Corrector, names: Sequence[str]) -> Corrected:
     """Apply corrections; what the crops held back like best of all forms is kept, perhaps the uncorrected one.
 
-    A form that is worse now may be the better one after what follows: equalized channels cost the nearest rounding
-    more than they win, and the adaptive one less.
+    A form that is worse now may be the better one after what follows: equalized channels may cost nearest rounding
+    more than they win, and adaptive rounding less.
     """
     forms = [corrector.judged(corrector.start)]
     for name in (each for each in CORRECTIONS if each in names):
