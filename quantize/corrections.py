@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from octopix.crew import in_order
 from octopix.graph import read_graph
@@ -28,7 +29,7 @@ from quantize.filters import Filter, filters, separated, tail, with_constants
 from quantize.moments import Want, batches, float_views, gather
 from quantize.ranges import calibrate, calibrated_tensors, complete, to_int8
 from quantize.rounding import Moments, best_bias, best_rounding, nearest
-from quantize.statistics import channel_peaks, collect
+from quantize.statistics import TensorStatistics, collect
 from train.data.holding import held_back
 
 Array = npt.NDArray[Any]
@@ -135,8 +136,38 @@ class Corrector:
     @cached_property
     def start(self) -> Candidate:
         """The model uncorrected."""
-        model = separated(self.judge.float_model)
-        return Candidate(model, self.calibrated(model))
+        return Candidate(self._model, self.ranges({}))
+
+    @cached_property
+    def statistics(self) -> dict[int, TensorStatistics]:
+        """Of the crops that teach; channel by channel where channels can be rescaled."""
+
+        def tell(done: int) -> None:
+            self.watch("calibrate again", done, len(self.learned))
+
+        graph = read_graph(self._model)
+        free = {index for knot in knots(graph) for index in knot.tensors}
+        tensors = dict.fromkeys((*calibrated_tensors(graph), *sorted(free)))
+        return collect(self._model, map(to_unit, self.learned), tensors=tensors, by_channel=free, watch=tell)
+
+    @cached_property
+    def peaks(self) -> dict[int, Array]:
+        """Largest magnitude of each channel that can be rescaled, by tensor number."""
+        found = {index: each.by_channel for index, each in self.statistics.items()}
+        return {index: channels.peaks for index, channels in found.items() if channels is not None}
+
+    def ranges(self, factors: Mapping[int, Array]) -> dict[int, Range]:
+        """Ranges of the model with channels multiplied by factors, by tensor number; it need not be run for that."""
+        graph = read_graph(self._model)
+        found = {
+            index: self.statistics[index].rescaled(factors[index]) if index in factors else self.statistics[index]
+            for index in calibrated_tensors(graph)
+        }
+        return complete(graph, calibrate(found, self.calibrator))
+
+    @cached_property
+    def _model(self) -> bytes:
+        return separated(self.judge.float_model)
 
     def judged(self, candidate: Candidate, *made_by: str) -> "Form":
         """A candidate with its error."""
@@ -182,14 +213,10 @@ Correction = Callable[[Corrector, Sequence[Form], Collection[str]], Iterable[For
 
 def equalize_channels(corrector: Corrector, forms: Sequence[Form], names: Collection[str]) -> Iterator[Form]:
     """Channels rescaled and ranges found anew; nothing where no channel is free."""
-    float_model = forms[0].candidate.float_model
-    wanted = {index for knot in knots(read_graph(float_model)) for index in knot.tensors}
-    if not wanted:
-        return
-    peaks = channel_peaks(float_model, map(to_unit, corrector.teachers), tensors=wanted)
-    for strength in STRENGTHS_ROUNDED if "adaround" in names else (STRENGTH,):
-        model = equalized(float_model, peaks, strength=strength)
-        yield corrector.judged(Candidate(model, corrector.calibrated(model)), "cle")
+    strengths = STRENGTHS_ROUNDED if "adaround" in names else (STRENGTH,)
+    for strength in strengths if corrector.peaks else ():
+        found = equalized(corrector.start.float_model, corrector.peaks, strength=strength)
+        yield corrector.judged(Candidate(found.model, corrector.ranges(found.factors)), "cle")
 
 
 def correct_biases(corrector: Corrector, forms: Sequence[Form], names: Collection[str]) -> Iterator[Form]:
@@ -263,6 +290,7 @@ Rule = Callable[[Filter, Sequence[Moments]], dict[int, Array]]
 """From a filter and its moments to its new constants."""
 
 
+@threadpool_limits.wrap(limits=1, user_api="blas")
 def _solved(
     corrector: Corrector, current: Candidate, stages: Sequence[Sequence[Filter]], rule: Rule, *, want: Want
 ) -> Candidate:

@@ -42,7 +42,16 @@ class Knot:
     readers: tuple[Filter, ...]
 
 
-def equalized(model: bytes, peaks: Mapping[int, Array], *, strength: float) -> bytes:
+@dataclass(frozen=True)
+class Equalized:
+    """A model with its channels rescaled."""
+
+    model: bytes
+    factors: Mapping[int, Array]
+    """float32 (C,) by tensor number, of every tensor of `knots`: what its channels were multiplied by."""
+
+
+def equalized(model: bytes, peaks: Mapping[int, Array], *, strength: float) -> Equalized:
     """Rescale every knot.
 
     Args:
@@ -50,12 +59,14 @@ def equalized(model: bytes, peaks: Mapping[int, Array], *, strength: float) -> b
         peaks: largest magnitude of each channel, (C,), by tensor number; of every tensor of `knots`.
         strength: 1 fills the activations' range with every channel, 0 makes the readers' channels equally loud.
     """
+    used: dict[int, Array] = {}
     for knot in reversed(knots(read_graph(model))):  # from the end: a writer may be a reader of the knot before
         current = {each.operator.index: each for each in filters(read_graph(model))}
         readers, writers = ([current[each.operator.index] for each in side] for side in (knot.readers, knot.writers))
         factors = _factors(readers, np.max([peaks[index] for index in knot.tensors], axis=0), strength)
         model = with_constants(model, _rescaled(writers, readers, factors))
-    return model
+        used |= dict.fromkeys(knot.tensors, factors)
+    return Equalized(model, used)
 
 
 def knots(graph: Graph) -> tuple[Knot, ...]:

@@ -4,6 +4,7 @@ The model runs in the LiteRT interpreter with every tensor kept readable: XNNPAC
 not grow with the number of images, and the result does not depend on the number of threads.
 """
 
+import dataclasses
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,23 @@ MSE ranges (validation list, 64 crops), eight times fewer lost 0.001 dB."""
 
 
 @dataclass(frozen=True)
+class ByChannel:
+    """What a tensor (1, H, W, C) holds in each channel; enough to know its statistics with channels rescaled."""
+
+    minima: Array
+    """float32 (images, C), exact; so are ``maxima``."""
+    maxima: Array
+    of_sample: Array
+    """int32 (n,): the channel of each sampled value."""
+
+    @property
+    def peaks(self) -> Array:
+        """The largest magnitudes, float32 (C,)."""
+        found: Array = np.maximum(-self.minima, self.maxima).max(axis=0)
+        return found
+
+
+@dataclass(frozen=True)
 class TensorStatistics:
     """One activation tensor over all calibration images."""
 
@@ -38,6 +56,29 @@ class TensorStatistics:
     images: int
     sample: Array
     """float32 (n,), n ≤ ``SAMPLE``: values drawn at random, as many from each image."""
+    by_channel: ByChannel | None = None
+    """Where it was asked for."""
+
+    def rescaled(self, factors: Array) -> "TensorStatistics":
+        """What the tensor would hold if each channel were multiplied by its factor.
+
+        Args:
+            factors: float32 (C,), all > 0.
+        """
+        assert self.by_channel is not None  # asked for where channels may be rescaled
+        channels = dataclasses.replace(
+            self.by_channel, minima=self.by_channel.minima * factors, maxima=self.by_channel.maxima * factors
+        )
+        lows, highs = channels.minima.min(axis=1), channels.maxima.max(axis=1)
+        return dataclasses.replace(
+            self,
+            minimum=float(lows.min()),
+            maximum=float(highs.max()),
+            mean_minimum=float(lows.mean(dtype=np.float64)),
+            mean_maximum=float(highs.mean(dtype=np.float64)),
+            sample=self.sample * factors[channels.of_sample],
+            by_channel=channels,
+        )
 
 
 @dataclass(frozen=True)
@@ -47,6 +88,8 @@ class _Reading:
     minimum: float
     maximum: float
     sample: Array
+    by_channel: ByChannel | None
+    """Of this image alone."""
 
 
 def activations(graph: Graph) -> tuple[int, ...]:
@@ -61,6 +104,7 @@ def collect(
     batches: Iterable[Array],
     *,
     tensors: Collection[int] | None = None,
+    by_channel: Collection[int] = (),
     threads: int | None = None,
     watch: Callable[[int], None] | None = None,
 ) -> dict[int, TensorStatistics]:
@@ -70,6 +114,7 @@ def collect(
         float_model: a float32 ``.tflite`` with one input.
         batches: float32 (1, H, W, C) in the network's own range, any H and W it takes.
         tensors: flatbuffer indices to look at; all activations if None.
+        by_channel: those of them, (1, H, W, C), to look at channel by channel, too.
         threads: interpreters that run at once; as many as there are processors if None.
         watch: called with the number of images done.
 
@@ -84,7 +129,7 @@ def collect(
     chosen = activations(graph) if tensors is None else tuple(tensors)
     gathered = {index: _Gathered(graph.tensors[index].name) for index in chosen}
     workers = threads or available_cores()
-    for done, readings in enumerate(_readings(float_model, batches, chosen, workers), start=1):
+    for done, readings in enumerate(_readings(float_model, batches, chosen, frozenset(by_channel), workers), start=1):
         for index, reading in readings.items():
             gathered[index].add(reading)
         if watch is not None:
@@ -92,46 +137,36 @@ def collect(
     return {index: each.finish() for index, each in gathered.items()}
 
 
-def channel_peaks(float_model: bytes, batches: Iterable[Array], *, tensors: Collection[int]) -> dict[int, Array]:
-    """The largest magnitude of each channel, float32 (C,), by tensor number.
-
-    Args:
-        float_model: a float32 ``.tflite`` with one input.
-        batches: float32 (1, H, W, C) in the network's own range.
-        tensors: flatbuffer indices of activations (1, H, W, C).
-    """
-    session = open_session(float_model, threads=available_cores(), keep_tensors=True)
-    peaks: dict[int, Array] = {}
-    for batch in batches:
-        session.invoke(batch)
-        for index in tensors:
-            found = np.abs(session.tensor(index)).max(axis=(0, 1, 2))
-            peaks[index] = np.maximum(peaks[index], found) if index in peaks else found
-    return peaks
-
-
 def _readings(
-    float_model: bytes, batches: Iterable[Array], tensors: Collection[int], workers: int
+    float_model: bytes, batches: Iterable[Array], tensors: Collection[int], by_channel: Collection[int], workers: int
 ) -> Iterator[Mapping[int, _Reading]]:
     """Readings per image, in the order of the images, computed by ``workers`` interpreters."""
     return in_order(
         batches,
         workers=workers,
         make=lambda: open_session(float_model, threads=1, keep_tensors=True),
-        work=lambda session, number, batch: _read_image(session, number, batch, tensors),
+        work=lambda session, number, batch: _read_image(session, number, batch, tensors, by_channel),
     )
 
 
-def _read_image(session: Session, number: int, batch: Array, tensors: Collection[int]) -> dict[int, _Reading]:
+def _read_image(
+    session: Session, number: int, batch: Array, tensors: Collection[int], by_channel: Collection[int]
+) -> dict[int, _Reading]:
     session.place(batch)
     session.execute()
     random = np.random.default_rng(number)  # by the image's number: the same draw whichever thread reads it
-    return {index: _read_tensor(session.tensor(index).reshape(-1), number, random) for index in tensors}
+    return {index: _read_tensor(session.tensor(index), number, random, index in by_channel) for index in tensors}
 
 
-def _read_tensor(values: Array, number: int, random: np.random.Generator) -> _Reading:
+def _read_tensor(tensor: Array, number: int, random: np.random.Generator, by_channel: bool) -> _Reading:
+    values = tensor.reshape(-1)
     chosen = random.integers(values.size, size=_share(number + 1), dtype=np.int32)
-    return _Reading(float(values.min()), float(values.max()), values[chosen])
+    if not by_channel:
+        return _Reading(float(values.min()), float(values.max()), values[chosen], None)
+    rows = tensor.reshape(-1, tensor.shape[-1])
+    minima, maxima = rows.min(axis=0, keepdims=True), rows.max(axis=0, keepdims=True)
+    channels = ByChannel(minima, maxima, chosen % tensor.shape[-1])
+    return _Reading(float(minima.min()), float(maxima.max()), values[chosen], channels)
 
 
 def _share(images: int) -> int:
@@ -147,6 +182,7 @@ class _Gathered:
         self.minima = _Running()
         self.maxima = _Running()
         self.samples: list[Array] = []
+        self.channels: list[ByChannel] = []
 
     def add(self, reading: _Reading) -> None:
         if not np.isfinite([reading.minimum, reading.maximum]).all():
@@ -157,10 +193,15 @@ class _Gathered:
             )
         self.minima.add(reading.minimum)
         self.maxima.add(reading.maximum)
-        share = _share(len(self.samples) + 1)
-        if self.samples and share < self.samples[0].size:  # a prefix of a random draw is a random draw
+        self.samples.append(reading.sample)
+        if reading.by_channel is not None:
+            self.channels.append(reading.by_channel)
+        share = _share(len(self.samples))
+        if share < self.samples[0].size:  # a prefix of a random draw is a random draw
             self.samples = [sample[:share].copy() for sample in self.samples]
-        self.samples.append(reading.sample[:share])
+            self.channels = [
+                dataclasses.replace(each, of_sample=each.of_sample[:share].copy()) for each in self.channels
+            ]
 
     def finish(self) -> TensorStatistics:
         if not self.samples:
@@ -173,7 +214,14 @@ class _Gathered:
             mean_maximum=self.maxima.mean,
             images=len(self.samples),
             sample=np.concatenate(self.samples),
+            by_channel=self._by_channel(),
         )
+
+    def _by_channel(self) -> ByChannel | None:
+        if not self.channels:
+            return None
+        columns = zip(*((each.minima, each.maxima, each.of_sample) for each in self.channels), strict=True)
+        return ByChannel(*(np.concatenate(column) for column in columns))
 
 
 class _Running:
