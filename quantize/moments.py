@@ -135,20 +135,20 @@ class _Sums:
         self.elements = self.groups * self.size**2
         self.count = 0
         self._want = want
-        self._squares: Array | float = 0.0
-        self._cross: Array | float = 0.0
-        self._means: Array | float = 0.0
+        self._squares: Array | None = None
+        self._cross: Array | None = None
+        self._means: Array | None = None
 
     def add(self, views: _Views) -> None:
         """Add one image's."""
         seen = [views.int8] if views.float_ is None else [views.int8, views.float_]
-        self._means = self._means + np.stack([each.sum(axis=1, dtype=np.float64) for each in seen])
+        self._means = _plus(self._means, np.stack([each.sum(axis=1, dtype=np.float64) for each in seen]))
         self.count += views.int8.shape[1]
         if self._want == "means":
             return
-        self._squares = self._squares + (views.int8.transpose(0, 2, 1) @ views.int8).astype(np.float64)
+        self._squares = _plus(self._squares, views.int8.transpose(0, 2, 1) @ views.int8)
         if views.float_ is not None:
-            self._cross = self._cross + (views.float_.transpose(0, 2, 1) @ views.int8).astype(np.float64)
+            self._cross = _plus(self._cross, views.float_.transpose(0, 2, 1) @ views.int8)
 
     def finish(self) -> tuple[Moments, ...]:
         """Covariances from sums."""
@@ -164,6 +164,11 @@ class _Sums:
         if self._want == "both":
             cross = np.asarray(self._cross)[group] / self.count - np.outer(float_, int8)
         return Moments(covariance=covariance, cross=cross, mean=float_, mean_int8=int8)
+
+
+def _plus(total: Array | None, more: Array) -> Array:
+    """The sum in float64, in the total's place: of a wide layer, covariances are hundreds of megabytes."""
+    return more.astype(np.float64) if total is None else np.add(total, more, out=total)
 
 
 class _Pair:
