@@ -83,9 +83,7 @@ def float_views(float_model: bytes, chosen: Sequence[Filter], images: Sequence[A
 
     Layers that are solved one after the other change the int8 model only: the float model need not run for each anew.
     """
-    values = sum(
-        PLACES * each.weights[..., 0].size if each.depthwise else PLACES * each.weights[0].size for each in chosen
-    )
+    values = PLACES * sum(each.weights.size if each.depthwise else each.weights[0].size for each in chosen)
     if values * np.dtype(np.float32).itemsize * len(images) > MEMORY:
         return None
 
