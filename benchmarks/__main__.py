@@ -147,7 +147,9 @@ def _bring_layers(source: Path, target: Path, artifacts: Sequence[Artifact]) -> 
     target.unlink(missing_ok=True)
     if found is not None:
         print(
-            f"warning: {source} is of other weights and left out; run python -m quantize sensitivity", file=sys.stderr
+            f"warning: {source} is left out: it does not say that it is of this float32.tflite; "
+            "run python -m quantize sensitivity with these weights",
+            file=sys.stderr,
         )
 
 

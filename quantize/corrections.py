@@ -1,6 +1,6 @@
-"""Corrections of a calibrated float model before it becomes integers; each is kept only where it helps.
+"""Corrections of a calibrated float model before it becomes integers; kept is the combination that helps most.
 
-``cle``        channels rescaled (`quantize.equalization`), then calibrated anew
+``cle``        channels rescaled (`quantize.equalization`), with ranges to match
 ``bias``       biases that give every layer its float mean output
 ``adaround``   weights rounded for the layer's output (`quantize.rounding`)
 
@@ -100,7 +100,9 @@ class Judge:
     @cached_property
     def wanted(self) -> tuple[Array, ...]:
         """The float model's outputs on them, clipped to [0, 1]."""
-        return tuple(np.clip(made, 0, 1) for made in _outputs(self.float_model, map(to_unit, self.judges)))
+        return tuple(
+            np.clip(made, 0, 1) for made in _outputs(self.float_model, [to_unit(crop) for crop in self.judges])
+        )
 
     def error(self, int8_model: bytes) -> float:
         """Mean squared error against float."""
@@ -173,16 +175,6 @@ class Corrector:
         """A candidate with its error."""
         return Form(candidate, made_by, self.judge.error(candidate.int8))
 
-    def calibrated(self, model: bytes) -> dict[int, Range]:
-        """Ranges of a float model."""
-        graph = read_graph(model)
-
-        def tell(done: int) -> None:
-            self.watch("calibrate again", done, len(self.learned))
-
-        found = collect(model, map(to_unit, self.learned), tensors=calibrated_tensors(graph), watch=tell)
-        return complete(graph, calibrate(found, self.calibrator))
-
 
 @dataclass(frozen=True)
 class Form:
@@ -212,15 +204,15 @@ Correction = Callable[[Corrector, Sequence[Form], Collection[str]], Iterable[For
 
 
 def equalize_channels(corrector: Corrector, forms: Sequence[Form], names: Collection[str]) -> Iterator[Form]:
-    """Channels rescaled and ranges found anew; nothing where no channel is free."""
+    """Channels rescaled, as ``cle`` and its strength, and ranges to match; nothing where no channel is free."""
     strengths = STRENGTHS_ROUNDED if "adaround" in names else (STRENGTH,)
     for strength in strengths if corrector.peaks else ():
         found = equalized(corrector.start.float_model, corrector.peaks, strength=strength)
-        yield corrector.judged(Candidate(found.model, corrector.ranges(found.factors)), "cle")
+        yield corrector.judged(Candidate(found.model, corrector.ranges(found.factors)), f"cle {strength:g}")
 
 
 def correct_biases(corrector: Corrector, forms: Sequence[Form], names: Collection[str]) -> Iterator[Form]:
-    """Biases for the weights as the quantizer will round them; adaptive rounding brings its own."""
+    """Biases for the weights as the quantizer will round them. With adaptive rounding they come along."""
     if "adaround" not in names:
         best = _best(forms)
         biased = _solved(corrector, best.candidate, (_all(best.candidate),), _new_biases, want="means")
@@ -245,7 +237,7 @@ def round_adaptively(corrector: Corrector, forms: Sequence[Form], names: Collect
     if last:
         in_turn = _solved(corrector, best.candidate, [(each,) for each in last], rule, want="both")
         yield corrector.judged(
-            in_turn, *best.made_by[:-1], "adaround in turn" if shallow else "adaround, its tail in turn"
+            in_turn, *best.made_by[:-1], "adaround in turn" if shallow else "adaround (tail in turn)"
         )
 
 
@@ -276,11 +268,11 @@ def _best(forms: Sequence[Form]) -> Form:
     return min(forms, key=lambda form: form.error)
 
 
-def _outputs(model: bytes, images: Iterable[Array]) -> Iterator[Array]:
+def _outputs(model: bytes, images: Sequence[Array]) -> Iterator[Array]:
     """What a model makes of each image, on all cores."""
     return in_order(
         images,
-        workers=available_cores(),
+        workers=min(available_cores(), len(images)),
         make=lambda: open_session(model),
         work=lambda session, number, image: session.invoke(image),
     )
@@ -290,7 +282,9 @@ Rule = Callable[[Filter, Sequence[Moments]], dict[int, Array]]
 """From a filter and its moments to its new constants."""
 
 
-@threadpool_limits.wrap(limits=1, user_api="blas")
+@threadpool_limits.wrap(
+    limits=1, user_api="blas"
+)  # the interpreters have all cores: NumPy's threads would wait for them
 def _solved(
     corrector: Corrector, current: Candidate, stages: Sequence[Sequence[Filter]], rule: Rule, *, want: Want
 ) -> Candidate:

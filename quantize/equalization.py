@@ -70,7 +70,10 @@ def equalized(model: bytes, peaks: Mapping[int, Array], *, strength: float) -> E
 
 
 def knots(graph: Graph) -> tuple[Knot, ...]:
-    """The knots whose factors are free: written by convolutions, read by convolutions, nothing else."""
+    """The knots whose factors are free: written by convolutions, read by convolutions, nothing else.
+
+    Where one channel is added to many, there is no factor for each.
+    """
     known = {each.operator.index: each for each in filters(graph)}
     groups = _Groups(len(graph.tensors))
     for operator in graph.operators:
@@ -90,7 +93,7 @@ def knots(graph: Graph) -> tuple[Knot, ...]:
             readers=tuple(each for each in known.values() if each.image in tensors),
         )
         for group, tensors in members.items()
-        if group not in bound
+        if group not in bound and len({graph.tensors[index].shape[-1] for index in tensors}) == 1
     ]
     return tuple(sorted((each for each in found if each.readers), key=lambda each: min(each.tensors)))
 

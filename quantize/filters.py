@@ -81,7 +81,8 @@ def separated(model: bytes) -> bytes:
 def tail(graph: Graph, chosen: Sequence[Filter]) -> tuple[Filter, ...]:
     """Those of ``chosen`` behind the last place where the outputs of several layers meet, in order of execution.
 
-    Nothing passes them by but the image itself, so the first of them can make up for all that went wrong before it.
+    Nothing passes them by but the image, or what was made of it without ``chosen``: the first of them can make up for
+    all that went wrong before it.
     """
     by_output = {each.output: each for each in chosen}
     makers = {index: operator for operator in graph.operators for index in operator.outputs}

@@ -62,6 +62,7 @@ def gather(
         threads: images at once; as many as there are processors if None.
         watch: told the number of images done.
     """
+    assert known is None or (want == "both" and len(chosen) == 1)  # whose places are those of `float_views`
     twins = _twins(float_model, int8_model)
     sums = {each.operator.index: _Sums(each, want) for each in chosen}
     run_float = want == "both" and known is None
@@ -117,7 +118,7 @@ def batches(chosen: Sequence[Filter], want: Want) -> list[tuple[Filter, ...]]:
 
 @dataclass(frozen=True)
 class _Views:
-    """Values under a kernel: (groups, places, d) by the int8 and, where it was run, by the float model."""
+    """Values under a kernel: (groups, places, d) by the int8 and, where it was run or is known, by the float model."""
 
     int8: Array
     float_: Array | None

@@ -1,7 +1,8 @@
 """What each activation tensor of a float model holds on calibration images, gathered in one pass.
 
 The model runs in the LiteRT interpreter with every tensor kept readable: XNNPACK's speed, no converter. Memory does
-not grow with the number of images, and the result does not depend on the number of threads.
+not grow with the number of images, but for a few bytes per channel, and the result does not depend on the number of
+threads.
 """
 
 import dataclasses

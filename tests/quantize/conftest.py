@@ -86,8 +86,17 @@ def _anchored(keras: Any) -> Any:
     return keras.Model(image, enlarged_on_anchor(image, x, 2))
 
 
+def _broadcast(keras: Any) -> Any:
+    """One channel is added to eight."""
+    layers, image = keras.layers, keras.Input((None, None, 1), name="image")
+    one = layers.Conv2D(1, 3, padding="same", activation="relu", name="one")(image)
+    many = layers.Conv2D(8, 3, padding="same", activation="relu", name="many")(image)
+    return keras.Model(image, layers.Conv2D(1, 3, padding="same", name="last")(layers.Add(name="sum")([one, many])))
+
+
 BUILDERS: dict[str, Callable[[Any], Any]] = {
     "anchored": _anchored,
+    "broadcast": _broadcast,
     "espcn": _espcn,
     "residual": _residual,
     "separable": _separable,

@@ -105,12 +105,22 @@ def test_what_does_harm_alone_is_kept_where_the_next_correction_needs_it(
     assert done.errors[2][1] < done.errors[0][1] < done.errors[1][1]
 
 
+@pytest.mark.parametrize(("name", "tail"), [("residual", True), ("shared_output", False)])
+def test_of_deep_networks_the_tail_is_rounded_in_turn(
+    corrector: Any, monkeypatch: pytest.MonkeyPatch, name: str, tail: bool
+) -> None:
+    monkeypatch.setattr(corrections, "SHALLOW", 0)
+    tried = [form for form, _ in correct(corrector(name), ["adaround"]).errors]
+    assert tried == ["", "adaround", *(["adaround (tail in turn)"] if tail else [])]
+
+
 @pytest.mark.parametrize("name", ["espcn", "separable"])
 def test_float_views_that_are_kept_are_those_taken_anew(corrector: Any, name: str) -> None:
     bench = corrector(name)
     start = bench.start
     chosen = filters(read_graph(start.float_model))
     known = float_views(start.float_model, chosen, bench.teachers)
+    assert known is not None
     for each in chosen:
         anew, kept = (
             gather(start.float_model, start.int8, [each], bench.teachers, known=views)[each.operator.index]

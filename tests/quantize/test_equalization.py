@@ -26,7 +26,9 @@ def peaks_of(model: bytes, photographs: list[Any]) -> dict[int, np.ndarray]:
 
 
 @pytest.mark.parametrize("strength", [0.0, 0.5, 1.0])
-@pytest.mark.parametrize("name", ["anchored", "espcn", "residual", "separable", "hourglass", "shared_output"])
+@pytest.mark.parametrize(
+    "name", ["anchored", "broadcast", "espcn", "residual", "separable", "hourglass", "shared_output"]
+)
 def test_the_function_stays_the_same(float_model: Make, photographs: list[Any], name: str, strength: float) -> None:
     model = separated(float_model(name))
     rescaled = equalized(model, peaks_of(model, photographs), strength=strength).model
