@@ -49,7 +49,7 @@ STRENGTHS_ROUNDED = (0.5, 1.0)
 
 SHALLOW = 8
 """Networks of up to so many convolutions are rounded a second time, one layer after the other, each making up for those
-before it; of deeper ones their tail (`quantize.filters.tail`). It won 1.6 dB of fidelity on SRCNN and 0.1 on ESPCN ×2.
+before it; of deeper ones their tail (`quantize.filters.tail`). It won 1.4 dB of fidelity on SRCNN and 0.1 on ESPCN ×2.
 All of LESRCNN ×2, in six stages, lost 3.2 dB, since what its shortcuts carry past a layer cannot be made up for there;
 its tail alone won 0.9 dB, and nothing by the published weights."""
 
