@@ -69,12 +69,6 @@ class Candidate:
         """The full-integer model."""
         return to_int8(with_constants(self.float_model, self.constants), self.ranges)
 
-    @cached_property
-    def all_constants(self) -> dict[int, Array]:
-        """Every convolution's weights and bias as they stand in the int8 model before rounding, by tensor number."""
-        found = filters(read_graph(with_constants(self.float_model, self.constants)))
-        return {index: values for each in found for index, values in each.replaced(each.weights, each.bias).items()}
-
     def changed(self, constants: Mapping[int, Array]) -> "Candidate":
         """With further constants replaced."""
         return dataclasses.replace(self, constants={**self.constants, **constants})
@@ -262,6 +256,12 @@ def correct(corrector: Corrector, names: Sequence[str]) -> Corrected:
     return Corrected(
         corrector.start, best.candidate, best.made_by, tuple(("+".join(each.made_by), each.error) for each in forms)
     )
+
+
+def rounded(corrector: Corrector, candidate: Candidate) -> Candidate:
+    """A candidate whose kernels are still float, with those that do best on the crops held back; ranges stay."""
+    nearest = corrector.judged(candidate)
+    return _best([nearest, *round_adaptively(corrector, [nearest], ("bias", "adaround"))]).candidate
 
 
 def _best(forms: Sequence[Form]) -> Form:

@@ -3,7 +3,7 @@
 A channel may be multiplied by any factor > 0 where it is made if whatever reads it divides by the same factor (Nagel et
 al., "Data-Free Quantization Through Weight Equalization and Bias Correction", ICCV 2019). ReLU and PReLU let factors
 through. So does addition, if all that is added carries the same ones: residual networks are one large knot of tensors
-that share their factors.
+that share their factors. So does a shuffle of channels into pixels, if all pixels of a channel carry the same one.
 
 All activations of a tensor share one scale. Rounding therefore adds the same noise to every channel, and the least
 noise reaches the output when every channel fills the range: factor 1 / (its largest value). Weights would rather have
@@ -11,7 +11,7 @@ factors that make the next kernel's input channels equally loud. `strength` mixe
 is measured.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,9 @@ Array = npt.NDArray[Any]
 
 HOMOGENEOUS = frozenset({"RELU", "PRELU", "LEAKY_RELU", "ADD", "MAX_POOL_2D", "AVERAGE_POOL_2D", "RESIZE_BILINEAR"})
 """Operators f with f(a·x) = a·f(x) per channel, a > 0, as long as all their activations carry the same factors."""
+
+SHUFFLE = "DEPTH_TO_SPACE"
+"""Turns channels (row, column, c), c running fastest, into pixels of channel c."""
 
 FUSED = frozenset({"NONE", "RELU"})
 """Activations inside of operators, of the same kind."""
@@ -40,6 +43,8 @@ class Knot:
     tensors: frozenset[int]
     writers: tuple[Filter, ...]
     readers: tuple[Filter, ...]
+    channels: int
+    """Factors it has. In front of a shuffle they repeat: its tensors have so many channels, or a multiple."""
 
 
 @dataclass(frozen=True)
@@ -63,9 +68,10 @@ def equalized(model: bytes, peaks: Mapping[int, Array], *, strength: float) -> E
     for knot in reversed(knots(read_graph(model))):  # from the end: a writer may be a reader of the knot before
         current = {each.operator.index: each for each in filters(read_graph(model))}
         readers, writers = ([current[each.operator.index] for each in side] for side in (knot.readers, knot.writers))
-        factors = _factors(readers, np.max([peaks[index] for index in knot.tensors], axis=0), strength)
+        loudest = np.max([peaks[index].reshape(-1, knot.channels).max(axis=0) for index in knot.tensors], axis=0)
+        factors = _factors(readers, loudest, strength)
         model = with_constants(model, _rescaled(writers, readers, factors))
-        used |= dict.fromkeys(knot.tensors, factors)
+        used |= {index: _repeated(factors, len(peaks[index])) for index in knot.tensors}
     return Equalized(model, used)
 
 
@@ -77,7 +83,7 @@ def knots(graph: Graph) -> tuple[Knot, ...]:
     known = {each.operator.index: each for each in filters(graph)}
     groups = _Groups(len(graph.tensors))
     for operator in graph.operators:
-        if operator.name in HOMOGENEOUS:
+        if operator.name in HOMOGENEOUS or operator.name == SHUFFLE:
             groups.join(_activations(graph, operator))
     bound = {groups.of(index) for index in (*graph.inputs, *graph.outputs)}
     for operator in graph.operators:
@@ -86,16 +92,17 @@ def knots(graph: Graph) -> tuple[Knot, ...]:
     members: dict[int, set[int]] = {}
     for index in sorted({*activations, *(i for each in graph.operators for i in _activations(graph, each))}):
         members.setdefault(groups.of(index), set()).add(index)
-    found = [
-        Knot(
-            tensors=frozenset(tensors),
-            writers=tuple(each for each in known.values() if each.output in tensors),
-            readers=tuple(each for each in known.values() if each.image in tensors),
-        )
-        for group, tensors in members.items()
-        if group not in bound and len({graph.tensors[index].shape[-1] for index in tensors}) == 1
-    ]
+    found = [_knot(graph, tensors, known.values()) for group, tensors in members.items() if group not in bound]
     return tuple(sorted((each for each in found if each.readers), key=lambda each: min(each.tensors)))
+
+
+def _knot(graph: Graph, tensors: Collection[int], known: Collection[Filter]) -> Knot:
+    return Knot(
+        tensors=frozenset(tensors),
+        writers=tuple(each for each in known if each.output in tensors),
+        readers=tuple(each for each in known if each.image in tensors),
+        channels=min(graph.tensors[index].shape[-1] for index in tensors),
+    )
 
 
 def _bound_by(graph: Graph, operator: Operator, known: Mapping[int, Filter]) -> list[int]:
@@ -106,13 +113,16 @@ def _bound_by(graph: Graph, operator: Operator, known: Mapping[int, Filter]) -> 
         if each.depthwise:  # it would have to hand factors on from one knot to the next
             return [each.image, each.output]
         return [] if free else [each.output]
-    if operator.name in HOMOGENEOUS and free and not _adds_a_constant(graph, operator):
+    if operator.name == SHUFFLE or (operator.name in HOMOGENEOUS and free and _is_by_channel(graph, operator)):
         return []
     return list(_activations(graph, operator))
 
 
-def _adds_a_constant(graph: Graph, operator: Operator) -> bool:
-    return operator.name == "ADD" and any(graph.tensors[index].is_constant for index in operator.inputs)
+def _is_by_channel(graph: Graph, operator: Operator) -> bool:
+    """Whether each channel is made of the same one of every operand; constants are added to all alike."""
+    widths = {graph.tensors[index].shape[-1] for index in _activations(graph, operator)}
+    adds_a_constant = operator.name == "ADD" and any(graph.tensors[index].is_constant for index in operator.inputs)
+    return len(widths) == 1 and not adds_a_constant
 
 
 def _activations(graph: Graph, operator: Operator) -> tuple[int, ...]:
@@ -123,7 +133,8 @@ def _activations(graph: Graph, operator: Operator) -> tuple[int, ...]:
 
 def _factors(readers: Iterable[Filter], peaks: Array, strength: float) -> Array:
     """One per channel, geometric mean 1 over the channels that live."""
-    loudness = np.sqrt(np.mean([_energy(each) for each in readers], axis=0))
+    energies = [_energy(each).reshape(-1, len(peaks)).mean(axis=0) for each in readers]
+    loudness = np.sqrt(np.mean(energies, axis=0))
     alive = (peaks > 0) & (loudness > 0)
     if not alive.any():
         return np.ones(len(peaks), np.float32)
@@ -144,13 +155,20 @@ def _rescaled(writers: Sequence[Filter], readers: Sequence[Filter], factors: Arr
     weights = {each.operator.index: each.weights for each in (*writers, *readers)}
     changes: dict[int, Array] = {}
     for each in readers:
-        weights[each.operator.index] = weights[each.operator.index] / factors
+        before = weights[each.operator.index]
+        weights[each.operator.index] = before / _repeated(factors, before.shape[3])
     for each in writers:
-        weights[each.operator.index] = weights[each.operator.index] * factors[:, None, None, None]
-        changes |= each.replaced(bias=each.bias * factors)
+        grown = _repeated(factors, len(each.bias))
+        weights[each.operator.index] = weights[each.operator.index] * grown[:, None, None, None]
+        changes |= each.replaced(bias=each.bias * grown)
     for each in (*writers, *readers):
         changes |= each.replaced(weights=weights[each.operator.index])
     return changes
+
+
+def _repeated(factors: Array, channels: int) -> Array:
+    """For a tensor with so many channels."""
+    return np.tile(factors, channels // len(factors))
 
 
 class _Groups:

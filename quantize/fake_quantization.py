@@ -2,13 +2,14 @@
 
 tfmot's own defaults start every activation at [-6, 6] and move slowly; a restoration network lives in ±0.5 and would
 train for thousands of steps on a handful of levels. Here a range starts where calibration found it, and the gradient
-moves it. tfmot's layout transforms are left out: the trained weights go back into the float model, and the graph that
-ships comes from the same exporter as every other scheme's.
+moves it. Kernels stay float: each is rounded for its layer's output when training is over, better than training finds
+it. tfmot's layout transforms are left out: the trained weights go back into the float model, and the graph that ships
+comes from the same exporter as every other scheme's.
 """
 
 import math
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import tensorflow as tf
 import tensorflow_model_optimization as tfmot
@@ -17,45 +18,6 @@ import tf_keras
 from quantize.calibrators import Range
 
 keras_api = tfmot.quantization.keras
-KERNELS = ("kernel", "depthwise_kernel")
-"""Attributes that hold a layer's multiplied weights. Biases stay as they are: int32 is exact enough."""
-
-Learned = Literal["kernel", "range", "other"]
-"""Kinds of trained variables; the others are biases and the slopes of PReLU."""
-
-SMALLEST = 1e-12
-"""Keeps the scale of an all-zero channel from being zero."""
-
-ACTIVATION_LEVELS = 255.0
-"""Steps between the smallest and the largest of 8 bits."""
-
-WEIGHT_LEVELS = 127
-"""TFLite's int8 weights are symmetric and narrow: -127..127."""
-
-
-class ChannelQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
-    """Weights rounded to int8 per output channel, scale max|w| / 127: exactly what the converter will do.
-
-    The gradient passes straight through the rounding. Nothing saturates, so nothing else stops it.
-    """
-
-    def __init__(self, *, depthwise: bool) -> None:
-        self.depthwise = depthwise
-
-    def build(self, tensor_shape: tf.TensorShape, name: str, layer: tf_keras.layers.Layer) -> dict[str, tf.Variable]:
-        """No state: the scale follows the weights."""
-        return {}
-
-    def __call__(self, inputs: tf.Tensor, training: Any, weights: Mapping[str, tf.Variable], **_: Any) -> tf.Tensor:
-        """Round ``inputs``, a kernel whose last axis (depthwise: last two) counts output channels."""
-        axes = (0, 1) if self.depthwise else tuple(range(len(inputs.shape) - 1))
-        limit = tf.reduce_max(tf.abs(inputs), axis=axes, keepdims=True)
-        scale = tf.stop_gradient(tf.maximum(limit, SMALLEST) / WEIGHT_LEVELS)
-        return inputs + tf.stop_gradient(tf.round(inputs / scale) * scale - inputs)
-
-    def get_config(self) -> dict[str, Any]:
-        """For tfmot's serialisation."""
-        return {"depthwise": self.depthwise}
 
 
 class RangeQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
@@ -83,48 +45,54 @@ class RangeQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
         }
 
     def __call__(self, inputs: tf.Tensor, training: Any, weights: Mapping[str, tf.Variable], **_: Any) -> tf.Tensor:
-        """Round ``inputs`` to 256 levels, zero being one of them; beyond the range they saturate.
-
-        The gradient passes through the rounding, so an end of the range is drawn outwards by what saturates, and
-        inwards by what finer steps would win (Esser et al., "Learned Step Size Quantization", ICLR 2020).
-        TensorFlow's own operator knows the first alone: with it, ranges never shrink.
-        """
+        """Round ``inputs`` to 256 levels, zero being one of them; beyond the range they saturate."""
         lo, hi = (start * tf.exp(weights[key]) for key, start in zip(("lo", "hi"), self.bounds, strict=True))
-        scale = (hi - lo) / ACTIVATION_LEVELS
-        zero = tf.stop_gradient(tf.round(-lo / scale))
-        levels = inputs / scale
-        levels += tf.stop_gradient(tf.round(levels) - levels)
-        return (tf.clip_by_value(levels + zero, 0.0, ACTIVATION_LEVELS) - zero) * scale
+        return _in_levels(inputs, lo, hi)
 
     def get_config(self) -> dict[str, Any]:
         """For tfmot's serialisation."""
         return {"bounds": self.bounds, "learned": self.learned}
 
 
-class LayerConfig(tfmot.quantization.keras.QuantizeConfig):
-    """Kernel per channel; output over a range, where the layer's output is a tensor of the exported graph.
+@tf.custom_gradient
+def _in_levels(values: tf.Tensor, lo: tf.Tensor, hi: tf.Tensor) -> tuple[tf.Tensor, Any]:
+    """``values`` rounded to the 256 levels of [lo, hi], moved so that zero is one of them.
+
+    The gradient passes through the rounding, so an end of the range is drawn outwards by what saturates, and inwards
+    by what finer steps would win (Esser et al., "Learned Step Size Quantization", ICLR 2020). TensorFlow's own operator
+    knows the first alone: with it, ranges never shrink.
+    """
+    rounded = tf.quantization.fake_quant_with_min_max_vars(values, lo, hi)
+
+    def gradient(above: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        inside, _, _ = tf.raw_ops.FakeQuantWithMinMaxVarsGradient(gradients=above, inputs=values, min=lo, max=hi)
+        by_width = (tf.reduce_sum(above * rounded) - tf.reduce_sum(inside * values)) / (hi - lo)
+        return inside, -by_width, by_width
+
+    return rounded, gradient
+
+
+class OutputConfig(tfmot.quantization.keras.QuantizeConfig):
+    """Quantizes a layer's output over a range, behind the layer's fused activation, and nothing else.
 
     Args:
-        bounds: the output's range; None where the converter fuses the output away.
+        bounds: the range.
         learned: whether training may move it.
     """
 
-    def __init__(self, bounds: Range | None, *, learned: bool) -> None:
+    def __init__(self, bounds: Range, *, learned: bool) -> None:
         self.bounds = bounds
         self.learned = learned
 
     def get_weights_and_quantizers(self, layer: tf_keras.layers.Layer) -> list[tuple[tf.Variable, Any]]:
-        """The kernel, if the layer has one."""
-        depthwise = isinstance(layer, tf_keras.layers.DepthwiseConv2D)
-        return [(getattr(layer, name), ChannelQuantizer(depthwise=depthwise)) for name in _kernels(layer)]
+        """None."""
+        return []
 
     def set_quantize_weights(self, layer: tf_keras.layers.Layer, quantize_weights: list[tf.Tensor]) -> None:
-        """Put the rounded kernel in the kernel's place for the call."""
-        for name, weight in zip(_kernels(layer), quantize_weights, strict=True):
-            setattr(layer, name, weight)
+        """Nothing to set."""
 
     def get_activations_and_quantizers(self, layer: tf_keras.layers.Layer) -> list[tuple[Any, Any]]:
-        """None: the range is put on the layer's output, behind its fused activation."""
+        """None."""
         return []
 
     def set_quantize_activations(self, layer: tf_keras.layers.Layer, quantize_activations: list[Any]) -> None:
@@ -132,7 +100,7 @@ class LayerConfig(tfmot.quantization.keras.QuantizeConfig):
 
     def get_output_quantizers(self, layer: tf_keras.layers.Layer) -> list[Any]:
         """The output's range."""
-        return [] if self.bounds is None else [RangeQuantizer(self.bounds, learned=self.learned)]
+        return [RangeQuantizer(self.bounds, learned=self.learned)]
 
     def get_config(self) -> dict[str, Any]:
         """For tfmot's serialisation."""
@@ -162,7 +130,7 @@ class PlainScheme(tfmot.quantization.keras.QuantizeScheme):
 def with_fake_quantization(
     model: tf_keras.Model, bounds: Mapping[str, Range], *, frozen: frozenset[str]
 ) -> tf_keras.Model:
-    """A copy of ``model`` that computes as the int8 model will, and can be trained.
+    """A copy of ``model`` whose activations are rounded as the int8 model's will be, and that can be trained.
 
     Args:
         model: float model; its weights are copied.
@@ -171,12 +139,12 @@ def with_fake_quantization(
     """
 
     def annotate(layer: tf_keras.layers.Layer) -> tf_keras.layers.Layer:
-        if not _kernels(layer) and layer.name not in bounds:
+        if layer.name not in bounds:
             return layer
-        config = LayerConfig(bounds.get(layer.name), learned=layer.name not in frozen)
+        config = OutputConfig(bounds[layer.name], learned=layer.name not in frozen)
         return keras_api.quantize_annotate_layer(layer, config)
 
-    names = (ChannelQuantizer, RangeQuantizer, LayerConfig)
+    names = (RangeQuantizer, OutputConfig)
     with keras_api.quantize_scope({each.__name__: each for each in names}):
         annotated = tf_keras.models.clone_model(model, clone_function=annotate)
         annotated.set_weights(model.get_weights())
@@ -186,23 +154,20 @@ def with_fake_quantization(
 def learned_bounds(aware: tf_keras.Model) -> dict[str, Range]:
     """Ranges by the float layer's name, as training left them."""
     found = {}
-    for layer in aware.layers:
-        start = layer.quantize_config.bounds if hasattr(layer, "quantize_config") else None
-        if start is not None:
-            factors = {_short(weight): math.exp(weight.numpy()) for weight in layer.weights if _is_range(weight)}
-            found[layer.layer.name] = (start[0] * factors["output_lo"], start[1] * factors["output_hi"])
+    for layer in (each for each in aware.layers if hasattr(each, "quantize_config")):
+        lo, hi = layer.quantize_config.bounds
+        factors = {_short(weight): math.exp(weight.numpy()) for weight in layer.weights if is_range(weight)}
+        found[layer.layer.name] = (lo * factors["output_lo"], hi * factors["output_hi"])
     return found
 
 
-def kind_of(variable: tf.Variable) -> Learned:
-    """What a variable of a model from `with_fake_quantization` is."""
-    if _is_range(variable):
-        return "range"
-    return "kernel" if _short(variable) in KERNELS else "other"
+def is_range(variable: tf.Variable) -> bool:
+    """Whether a variable of a model from `with_fake_quantization` is an end of a range."""
+    return _short(variable) in {"output_lo", "output_hi"}
 
 
 def copy_float_weights(aware: tf_keras.Model, model: tf_keras.Model) -> None:
-    """Put the trained, unrounded weights into ``model``."""
+    """Put the trained weights into ``model``."""
     trained = _weights_by_layer(aware)
     for layer in model.layers:
         for weight in layer.weights:
@@ -220,11 +185,3 @@ def _weights_by_layer(aware: tf_keras.Model) -> dict[str, dict[str, tf.Variable]
 def _short(weight: tf.Variable) -> str:
     """``kernel`` of ``features/kernel:0``."""
     return str(weight.name).rpartition("/")[2].partition(":")[0]
-
-
-def _is_range(weight: tf.Variable) -> bool:
-    return _short(weight) in {"output_lo", "output_hi"}
-
-
-def _kernels(layer: tf_keras.layers.Layer) -> list[str]:
-    return [name for name in KERNELS if hasattr(layer, name)]

@@ -112,6 +112,12 @@ def filters(graph: Graph) -> tuple[Filter, ...]:
     return tuple(found)
 
 
+def constants_of(model: bytes) -> dict[int, Array]:
+    """Weights and biases of all its `filters`, by tensor number."""
+    found = filters(read_graph(model))
+    return {index: values for each in found for index, values in each.replaced(each.weights, each.bias).items()}
+
+
 def with_constants(model: bytes, values: Mapping[int, Array]) -> bytes:
     """The model with other values in some of its constants.
 

@@ -1,9 +1,10 @@
 """Quantization-aware training: the float model teaches its int8 twin, which starts from calibrated ranges.
 
-The student computes as the int8 model will (`quantize.fake_quantization`). The teacher is the float model, so no ground
-truth is needed. What ships is built as every int8 model is: trained weights go back into the float graph, learned
-ranges are written beside them, and the same quantizer turns it into integers. Now and then such a model is built and
-judged on the validation list; the best one is kept, and post-training's result stands if none beats it.
+The student's activations are rounded as the int8 model's will be (`quantize.fake_quantization`), while its kernels stay
+float. The teacher is the float model, so no ground truth is needed. What ships is built as every int8 model is: trained
+weights go back into the float graph, learned ranges are written beside them, kernels are rounded for their layers'
+outputs, and the same quantizer turns all into integers. Now and then such a model is built and judged on the
+validation list; the best one is kept, and post-training's result stands if none beats it.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,12 +18,15 @@ from octopix.graph import read_graph
 from octopix.images import Array
 from quantize.calibrators import Range
 from quantize.export import to_float32
-from quantize.fake_quantization import copy_float_weights, kind_of, learned_bounds, with_fake_quantization
+from quantize.fake_quantization import copy_float_weights, is_range, learned_bounds, with_fake_quantization
 from quantize.layers import activation_tensors
 from quantize.ranges import calibrated_tensors, to_int8
 from quantize.resume import Progress, Resume
 from quantize.statistics import activations
 from train.models.layers import DepthToSpace
+
+Finish = Callable[[bytes, Mapping[int, Range]], bytes]
+"""From a float model and its ranges, by tensor index, to the int8 model."""
 
 Judge = Callable[[bytes], float]
 """From an int8 model without a card to its quality, higher is better."""
@@ -37,13 +41,10 @@ class QatSettings:
 
     steps: int
     judge_every: int
-    kernel_rate: float = 2e-4
-    """Start of half a cosine that ends at zero, as the other rates. 0 leaves kernels alone, for those rounded
-    adaptively: what rounding to the layer's output won, training of theirs loses first."""
-    range_rate: float = 1e-3
+    rate: float
+    """Of kernels, biases and slopes; start of half a cosine that ends at zero, as the other one."""
+    range_rate: float = 1e-2
     """Of the logarithms of the ranges' ends."""
-    other_rate: float = 2e-4
-    """Of biases and slopes."""
     seed: int = 20261121
 
 
@@ -53,7 +54,7 @@ class QatResult:
 
     model: bytes
     best_step: int
-    """0 means that post-training's model was not beaten."""
+    """0 means that the rival was not beaten."""
     scores: tuple[tuple[int, float], ...]
     """(step, judge's value)."""
 
@@ -62,10 +63,12 @@ def train_aware(
     model: tf_keras.Model,
     ranges: Mapping[int, Range],
     *,
+    rival: bytes,
     teacher: tf_keras.Model | None = None,
     draw: Callable[[int], Array],
     judge: Judge,
     settings: QatSettings,
+    finish: Finish = to_int8,
     resume: Resume | None = None,
     watch: Callable[[int], None] = lambda step: None,
 ) -> QatResult:
@@ -75,19 +78,20 @@ def train_aware(
         model: float Keras model to start from, one input in [0, 1].
         teacher: the float model to come close to; ``model`` if None.
         ranges: (lo, hi) by tensor index of the model's export, as `quantize.ranges.complete` gives them.
+        rival: post-training's int8 model, which stands unless training beats it.
         draw: number of a step to its batch of network inputs, uint8 (B, h, w, C); no ground truth.
         judge: chooses among checkpoints; must not look at test images.
         settings: see there.
+        finish: makes the int8 models that are judged; with kernels rounded to nearest unless told otherwise.
         resume: where to go on, and to keep what is needed for that at each judgement.
         watch: told the number of steps done.
     """
     tf_keras.utils.set_random_seed(settings.seed)
-    twin = _Twin(model, ranges)
+    twin = _Twin(model, ranges, finish)
     trainer = _Trainer(teacher or model, twin.aware, settings)
     progress = None if resume is None else resume.load(trainer.variables)
     if progress is None:
-        start = twin.int8()
-        progress = Progress(0, start, 0, ((0, judge(start)),))
+        progress = Progress(0, rival, 0, ((0, judge(rival)),))
     for step in range(progress.step + 1, settings.steps + 1):
         trainer.step(tf.constant(draw(step)))
         watch(step)
@@ -102,7 +106,8 @@ def train_aware(
 class _Twin:
     """The student, and the way from it to an int8 flatbuffer."""
 
-    def __init__(self, model: tf_keras.Model, ranges: Mapping[int, Range]) -> None:
+    def __init__(self, model: tf_keras.Model, ranges: Mapping[int, Range], finish: Finish) -> None:
+        self._finish = finish
         float_model = to_float32(model)
         self._tensors = activation_tensors(model, float_model)
         calibrated = calibrated_tensors(read_graph(float_model))
@@ -123,18 +128,17 @@ class _Twin:
         learned = {self._tensors[name]: bounds for name, bounds in learned_bounds(self.aware).items()}
         ranges, float_model = self._ranges | learned, to_float32(self._export)
         pairs = zip(self._activations, activations(read_graph(float_model)), strict=True)
-        return to_int8(float_model, {now: ranges[before] for before, now in pairs if before in ranges})
+        return self._finish(float_model, {now: ranges[before] for before, now in pairs if before in ranges})
 
 
 class _Trainer:
     """Adam with a rate for each kind of variable; its state can be kept and taken up again."""
 
     def __init__(self, teacher: tf_keras.Model, student: tf_keras.Model, settings: QatSettings) -> None:
-        rates = {"kernel": settings.kernel_rate, "range": settings.range_rate, "other": settings.other_rate}
         self._groups = []
-        for kind, rate in rates.items():
-            variables = [each for each in student.trainable_variables if kind_of(each) == kind]
-            if rate and variables:
+        for ranges, rate in ((False, settings.rate), (True, settings.range_rate)):
+            variables = [each for each in student.trainable_variables if is_range(each) == ranges]
+            if variables:
                 optimizer = tf_keras.optimizers.Adam(tf_keras.optimizers.schedules.CosineDecay(rate, settings.steps))
                 optimizer.build(variables)
                 self._groups.append((optimizer, variables))

@@ -186,9 +186,12 @@ class Workbench:
         """The float model with the scheme's corrections, as far as they helped; made once for each."""
         wanted = (str(scheme.calibrator), scheme.corrections)
         if wanted not in self._corrected:
-            corrector = Corrector(self.judge, CALIBRATORS[wanted[0]], watch=self.watch)
-            self._corrected[wanted] = correct(corrector, scheme.corrections)
+            self._corrected[wanted] = correct(self.corrector(scheme), scheme.corrections)
         return self._corrected[wanted]
+
+    def corrector(self, scheme: Scheme) -> Corrector:
+        """What corrections of this model share."""
+        return Corrector(self.judge, CALIBRATORS[str(scheme.calibrator)], watch=self.watch)
 
     @cached_property
     def _corrected(self) -> dict[tuple[str, tuple[str, ...]], Corrected]:

@@ -94,6 +94,18 @@ def _broadcast(keras: Any) -> Any:
     return keras.Model(image, layers.Conv2D(1, 3, padding="same", name="last")(layers.Add(name="sum")([one, many])))
 
 
+def _shuffled(keras: Any) -> Any:
+    """Channels become pixels in the middle; a convolution reads them on both sides of the shuffle."""
+    from train.models.layers import DepthToSpace
+
+    layers, image = keras.layers, keras.Input((None, None, 1), name="image")
+    x = layers.Conv2D(12, 3, padding="same", name="subpixels")(image)
+    fine = layers.PReLU(shared_axes=[1, 2], name="bend")(DepthToSpace(2, name="shuffle")(x))
+    fine = layers.Conv2D(1, 3, padding="same", name="last")(fine)
+    coarse = DepthToSpace(2, name="shuffle_side")(layers.Conv2D(4, 1, name="side")(x))
+    return keras.Model(image, layers.Add(name="both")([fine, coarse]))
+
+
 BUILDERS: dict[str, Callable[[Any], Any]] = {
     "anchored": _anchored,
     "broadcast": _broadcast,
@@ -103,6 +115,7 @@ BUILDERS: dict[str, Callable[[Any], Any]] = {
     "hourglass": _hourglass,
     "grouped": _grouped,
     "shared_output": _shared_output,
+    "shuffled": _shuffled,
 }
 
 

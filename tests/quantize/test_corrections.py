@@ -12,9 +12,9 @@ from octopix.runtime import open_session
 from quantize import corrections, moments
 from quantize.calibrators import CALIBRATORS
 from quantize.checks import check
-from quantize.corrections import CORRECTIONS, Corrector, Judge, correct
+from quantize.corrections import CORRECTIONS, Candidate, Corrector, Judge, correct, rounded
 from quantize.export import to_float32
-from quantize.filters import filters, separated, with_constants
+from quantize.filters import constants_of, filters, separated, with_constants
 from quantize.moments import float_views, gather
 from quantize.schemes import CORRECTIONS as NAMES
 from quantize.transfer import transferred
@@ -142,12 +142,22 @@ def test_corrected_constants_go_back_into_keras(
     network: Make, corrector: Any, photographs: list[Any], name: str
 ) -> None:
     done = correct(corrector(name), NAMES)
-    model = transferred(network(name), done.start.float_model, done.candidate.all_constants)
+    corrected = with_constants(done.candidate.float_model, done.candidate.constants)
+    model = transferred(network(name), done.start.float_model, constants_of(corrected))
     assert model is not None
     again = to_float32(model, height=64, width=64)
-    corrected = corrections.with_constants(done.candidate.float_model, done.candidate.constants)
     outputs = [open_session(each).invoke(photographs[0]) for each in (again, corrected)]
     assert np.allclose(*outputs, rtol=0, atol=1e-5)  # the same float32 weights through the same kernels
+
+
+@pytest.mark.parametrize("name", ["espcn", "residual", "shuffled"])
+def test_a_trained_models_kernels_are_rounded_for_what_the_float_model_gives(corrector: Any, name: str) -> None:
+    """Ranges stay as training left them."""
+    shared = corrector(name)
+    learned = {index: (0.9 * lo, 0.9 * hi) for index, (lo, hi) in shared.start.ranges.items()}
+    found = rounded(shared, Candidate(shared.start.float_model, learned))
+    assert found.ranges == learned
+    assert shared.judge.error(found.int8) < shared.judge.error(Candidate(shared.start.float_model, learned).int8)
 
 
 def test_convolutions_without_a_bias_get_the_corrected_one(corrector: Any, photographs: list[Any]) -> None:

@@ -27,7 +27,7 @@ def peaks_of(model: bytes, photographs: list[Any]) -> dict[int, np.ndarray]:
 
 @pytest.mark.parametrize("strength", [0.0, 0.5, 1.0])
 @pytest.mark.parametrize(
-    "name", ["anchored", "broadcast", "espcn", "residual", "separable", "hourglass", "shared_output"]
+    "name", ["anchored", "broadcast", "espcn", "residual", "separable", "hourglass", "shared_output", "shuffled"]
 )
 def test_the_function_stays_the_same(float_model: Make, photographs: list[Any], name: str, strength: float) -> None:
     model = separated(float_model(name))
@@ -50,7 +50,7 @@ def test_full_strength_fills_the_range_with_every_channel(float_model: Make, pho
         assert after[alive].max() < (1 + 1e-4) * after[alive].min()
 
 
-@pytest.mark.parametrize("name", ["espcn", "residual", "hourglass"])
+@pytest.mark.parametrize("name", ["espcn", "residual", "hourglass", "shuffled"])
 def test_statistics_of_rescaled_channels_need_no_second_run(
     float_model: Make, photographs: list[Any], name: str
 ) -> None:
@@ -85,8 +85,19 @@ def test_a_residual_block_is_one_knot(float_model: Make) -> None:
     assert (len(knot.writers), len(knot.readers)) == (2, 2)
 
 
+def test_factors_pass_a_shuffle_the_same_for_all_pixels_of_a_channel(float_model: Make, photographs: list[Any]) -> None:
+    model = separated(float_model("shuffled"))
+    graph = read_graph(model)
+    (knot,) = knots(graph)
+    assert (knot.channels, len(knot.writers), len(knot.readers)) == (3, 1, 2)
+    factors = equalized(model, peaks_of(model, photographs), strength=1).factors
+    shuffle = next(each for each in graph.operators if each.outputs[0] in factors and each.name == "DEPTH_TO_SPACE")
+    assert np.array_equal(factors[shuffle.inputs[0]], np.tile(factors[shuffle.outputs[0]], 4))
+    assert factors[shuffle.outputs[0]].max() > 1.1 * factors[shuffle.outputs[0]].min()
+
+
 def test_what_others_fix_is_left_alone(float_model: Make) -> None:
-    """A shuffle, a concatenation or an output in between: no factor passes."""
+    """A concatenation or an output in between: no factor passes."""
     graph = read_graph(separated(float_model("hourglass")))
     assert not any(each.image in knot.tensors for knot in knots(graph) for each in filters(graph) if each.image == 0)
     joined = next(each.outputs[0] for each in graph.operators if each.name == "CONCATENATION")

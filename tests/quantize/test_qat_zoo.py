@@ -37,9 +37,10 @@ def test_a_step_of_training_leaves_the_operators_of_post_training(name: str, pho
     train_aware(
         model,
         ranges,
+        rival=to_int8(float_model, ranges),
         draw=lambda step: np.rint(np.concatenate(crops) * 255).astype(np.uint8),
         judge=lambda int8: judged.append(int8) or len(judged),
-        settings=QatSettings(steps=1, judge_every=1),
+        settings=QatSettings(steps=1, judge_every=1, rate=1e-4),
     )
     start, trained = judged
     for each in judged:
