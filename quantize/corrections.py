@@ -26,6 +26,7 @@ from octopix.runtime import open_session
 from quantize.calibrators import Calibrator, Range
 from quantize.equalization import equalized, knots
 from quantize.filters import Filter, filters, separated, tail, with_constants
+from quantize.mean_shift import with_whole_mean
 from quantize.moments import Want, batches, float_views, gather
 from quantize.ranges import calibrate, calibrated_tensors, complete, to_int8
 from quantize.rounding import Moments, best_bias, best_rounding, nearest
@@ -59,7 +60,7 @@ class Candidate:
     """All that an int8 model is made of."""
 
     float_model: bytes
-    """From `quantize.filters.separated`; computes what the user's model computes."""
+    """From `quantize.filters.separated`; computes what the user's model computes (but see `quantize.mean_shift`)."""
     ranges: Mapping[int, Range]
     constants: Mapping[int, Array] = field(default_factory=dict)
     """By tensor number: what takes the place of the float model's weights and biases in the int8 model."""
@@ -163,7 +164,7 @@ class Corrector:
 
     @cached_property
     def _model(self) -> bytes:
-        return separated(self.judge.float_model)
+        return with_whole_mean(separated(self.judge.float_model))
 
     def judged(self, candidate: Candidate, *made_by: str) -> "Form":
         """A candidate with its error."""
@@ -258,9 +259,9 @@ def correct(corrector: Corrector, names: Sequence[str]) -> Corrected:
     )
 
 
-def rounded(corrector: Corrector, candidate: Candidate) -> Candidate:
-    """A candidate whose kernels are still float, with those that do best on the crops held back; ranges stay."""
-    nearest = corrector.judged(candidate)
+def rounded(corrector: Corrector, float_model: bytes, ranges: Mapping[int, Range]) -> Candidate:
+    """The candidate of a trained float model whose rounded kernels do best on the crops held back; ranges stay."""
+    nearest = corrector.judged(Candidate(with_whole_mean(separated(float_model)), ranges))
     return _best([nearest, *round_adaptively(corrector, [nearest], ("bias", "adaround"))]).candidate
 
 

@@ -14,9 +14,10 @@ from octopix.errors import ConfigError
 from octopix.graph import read_graph
 from quantize import export
 from quantize.calibrators import Range
-from quantize.corrections import Candidate, rounded
+from quantize.corrections import rounded
 from quantize.filters import constants_of, filters, separated
-from quantize.ranges import to_int8, to_int16x8
+from quantize.mean_shift import mean_shift, with_shift
+from quantize.ranges import scaled_image, to_int8, to_int16x8
 from quantize.schemes import Kind, Scheme
 from quantize.selective import mixed, named
 from quantize.statistics import activations
@@ -86,7 +87,7 @@ def int8_qat(bench: Workbench, scheme: Scheme) -> Made:
     start, ranges = _qat_start(bench, model, scheme)
 
     def finish(float_model: bytes, ranges: Mapping[int, Range]) -> bytes:
-        return rounded(bench.corrector(scheme), Candidate(separated(float_model), ranges)).int8
+        return rounded(bench.corrector(scheme), float_model, ranges).int8
 
     def judge(int8: bytes) -> float:
         return _score(bench.quality(int8, scheme))
@@ -138,16 +139,17 @@ def _score(found: Quality | Fidelity) -> float:
 def _qat_start(bench: Workbench, model: tf_keras.Model, scheme: Scheme) -> tuple[tf_keras.Model, dict[int, Range]]:
     """The Keras model with its channels equalized as post-training chose, and ranges by tensor number of its export.
 
-    Activations keep their order from one export to the next, but not always their numbers.
+    Activations keep their order from one export to the next, but not always their numbers. The image in another unit
+    has no range: it is exact.
     """
-    corrected = bench.corrected(scheme)
-    equalized = constants_of(corrected.candidate.float_model)
-    start = transferred(model, corrected.start.float_model, equalized)
+    corrected, plain = bench.corrected(scheme), separated(bench.float_model)
+    shift, equalized = mean_shift(read_graph(plain)), corrected.candidate.float_model
+    start = transferred(model, plain, constants_of(equalized if shift is None else with_shift(equalized, shift.added)))
     if start is None:
         return model, bench.ranges(str(scheme.calibrator))
-    orders = (activations(read_graph(model)) for model in (corrected.start.float_model, export.to_float32(start)))
-    ranges = corrected.candidate.ranges
-    return start, {now: ranges[before] for before, now in zip(*orders, strict=True)}
+    exact, ranges = scaled_image(read_graph(equalized)), corrected.candidate.ranges
+    orders = (activations(read_graph(each)) for each in (plain, export.to_float32(start)))
+    return start, {now: ranges[before] for before, now in zip(*orders, strict=True) if before not in exact}
 
 
 METHODS: Mapping[Kind, Method] = {

@@ -77,7 +77,7 @@ def train_aware(
     Args:
         model: float Keras model to start from, one input in [0, 1].
         teacher: the float model to come close to; ``model`` if None.
-        ranges: (lo, hi) by tensor index of the model's export, as `quantize.ranges.complete` gives them.
+        ranges: (lo, hi) by tensor index of the model's export; a tensor without one is not rounded in training.
         rival: post-training's int8 model, which stands unless training beats it.
         draw: number of a step to its batch of network inputs, uint8 (B, h, w, C); no ground truth.
         judge: chooses among checkpoints; must not look at test images.
@@ -112,7 +112,8 @@ class _Twin:
         self._tensors = activation_tensors(model, float_model)
         calibrated = calibrated_tensors(read_graph(float_model))
         shared = frozenset(name for name, index in self._tensors.items() if index not in calibrated)
-        bounds = {name: ranges[index] for name, index in self._tensors.items() if _computes(model.get_layer(name))}
+        made = {name: index for name, index in self._tensors.items() if _computes(model.get_layer(name))}
+        bounds = {name: ranges[index] for name, index in made.items() if index in ranges}
         self.aware = with_fake_quantization(model, bounds, frozen=shared)
         self._activations = activations(read_graph(float_model))
         self._ranges = dict(ranges)

@@ -119,13 +119,16 @@ class Affine:
 
 
 def affine_of(graph: Graph, operator: Operator) -> Affine | None:
-    """What an operator does that combines its first input with one number; None for all others."""
+    """What an operator does that combines its first input with one number, or equal ones; None for all others."""
     if operator.name not in {"ADD", "SUB", "MUL", "DIV"} or operator.options.get("activation", "NONE") != "NONE":
         return None
     number = graph.tensors[operator.inputs[1]]
-    if not number.is_constant or number.dtype != "float32" or np.prod(number.shape) != 1:
+    if not number.is_constant or number.dtype != "float32":
         return None
-    value = float(constant(number).reshape(()))
+    values = constant(number).reshape(-1)
+    if not values.size or (values != values[0]).any():
+        return None
+    value = float(values[0])
     if operator.name in {"ADD", "SUB"}:
         return Affine(offset=value if operator.name == "ADD" else -value)
     return Affine(factor=value if operator.name == "MUL" else 1 / value) if value else None

@@ -106,9 +106,20 @@ def _shuffled(keras: Any) -> Any:
     return keras.Model(image, layers.Add(name="both")([fine, coarse]))
 
 
+def _centred(keras: Any) -> Any:
+    """A mean of 107.1 steps of 1/255 is subtracted from the image."""
+    from train.models.layers import MeanShift
+
+    layers, image = keras.layers, keras.Input((None, None, 1), name="image")
+    x = MeanShift([0.42], name="sub_mean")(image)
+    x = layers.Conv2D(8, 3, padding="same", activation="relu", name="head")(x)
+    return keras.Model(image, layers.Conv2D(1, 3, padding="same", name="last")(x))
+
+
 BUILDERS: dict[str, Callable[[Any], Any]] = {
     "anchored": _anchored,
     "broadcast": _broadcast,
+    "centred": _centred,
     "espcn": _espcn,
     "residual": _residual,
     "separable": _separable,

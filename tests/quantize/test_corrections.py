@@ -155,7 +155,7 @@ def test_a_trained_models_kernels_are_rounded_for_what_the_float_model_gives(cor
     """Ranges stay as training left them."""
     shared = corrector(name)
     learned = {index: (0.9 * lo, 0.9 * hi) for index, (lo, hi) in shared.start.ranges.items()}
-    found = rounded(shared, Candidate(shared.start.float_model, learned))
+    found = rounded(shared, shared.start.float_model, learned)
     assert found.ranges == learned
     assert shared.judge.error(found.int8) < shared.judge.error(Candidate(shared.start.float_model, learned).int8)
 

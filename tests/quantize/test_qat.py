@@ -10,7 +10,7 @@ from octopix.images import to_bytes
 from octopix.metrics import psnr
 from octopix.runtime import open_session
 from quantize.calibrators import CALIBRATORS
-from quantize.corrections import Candidate, Corrector, Judge, rounded
+from quantize.corrections import Corrector, Judge, rounded
 from quantize.export import to_float32
 from quantize.fake_quantization import (
     RangeQuantizer,
@@ -19,7 +19,6 @@ from quantize.fake_quantization import (
     learned_bounds,
     with_fake_quantization,
 )
-from quantize.filters import separated
 from quantize.layers import activation_tensors
 from quantize.qat import QatSettings, train_aware
 from quantize.ranges import calibrated_tensors, ranges_for, to_int8
@@ -91,7 +90,7 @@ def finish(float_model, photographs):
     """Kernels rounded for their layers' outputs."""
     crops = [np.rint(each * 255).astype(np.uint8) for each in photographs[2:]]
     corrector = Corrector(Judge(float_model, crops), CALIBRATORS["mse"])
-    return lambda trained, ranges: rounded(corrector, Candidate(separated(trained), ranges)).int8
+    return lambda trained, ranges: rounded(corrector, trained, ranges).int8
 
 
 @pytest.fixture(scope="module")
