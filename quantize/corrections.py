@@ -132,7 +132,7 @@ class Corrector:
 
     @cached_property
     def start(self) -> Candidate:
-        """The model uncorrected."""
+        """The model before all that is judged."""
         return Candidate(self._model, self.ranges({}))
 
     @cached_property
@@ -259,10 +259,10 @@ def correct(corrector: Corrector, names: Sequence[str]) -> Corrected:
     )
 
 
-def rounded(corrector: Corrector, float_model: bytes, ranges: Mapping[int, Range]) -> Candidate:
+def rounded_after_training(corrector: Corrector, float_model: bytes, ranges: Mapping[int, Range]) -> Candidate:
     """The candidate of a trained float model whose rounded kernels do best on the crops held back; ranges stay."""
-    nearest = corrector.judged(Candidate(with_whole_mean(separated(float_model)), ranges))
-    return _best([nearest, *round_adaptively(corrector, [nearest], ("bias", "adaround"))]).candidate
+    trained = corrector.judged(Candidate(with_whole_mean(separated(float_model)), ranges))
+    return _best([*round_adaptively(corrector, [trained], ("bias", "adaround"))]).candidate
 
 
 def _best(forms: Sequence[Form]) -> Form:

@@ -11,6 +11,7 @@ factors that make the next kernel's input channels equally loud. `strength` mixe
 is measured.
 """
 
+import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -44,7 +45,7 @@ class Knot:
     writers: tuple[Filter, ...]
     readers: tuple[Filter, ...]
     channels: int
-    """Factors it has. In front of a shuffle they repeat: its tensors have so many channels, or a multiple."""
+    """Factors it has. In front of a shuffle they repeat: every tensor's channels are a multiple of this."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def _knot(graph: Graph, tensors: Collection[int], known: Collection[Filter]) -> 
         tensors=frozenset(tensors),
         writers=tuple(each for each in known if each.output in tensors),
         readers=tuple(each for each in known if each.image in tensors),
-        channels=min(graph.tensors[index].shape[-1] for index in tensors),
+        channels=math.gcd(*(graph.tensors[index].shape[-1] for index in tensors)),
     )
 
 
@@ -120,9 +121,9 @@ def _bound_by(graph: Graph, operator: Operator, known: Mapping[int, Filter]) -> 
 
 def _is_by_channel(graph: Graph, operator: Operator) -> bool:
     """Whether each channel is made of the same one of every operand; constants are added to all alike."""
-    widths = {graph.tensors[index].shape[-1] for index in _activations(graph, operator)}
+    widths = {graph.tensors[index].shape[-1:] for index in _activations(graph, operator)}
     adds_a_constant = operator.name == "ADD" and any(graph.tensors[index].is_constant for index in operator.inputs)
-    return len(widths) == 1 and not adds_a_constant
+    return len(widths) == 1 and () not in widths and not adds_a_constant
 
 
 def _activations(graph: Graph, operator: Operator) -> tuple[int, ...]:

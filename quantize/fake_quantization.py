@@ -2,9 +2,9 @@
 
 tfmot's own defaults start every activation at [-6, 6] and move slowly; a restoration network lives in ±0.5 and would
 train for thousands of steps on a handful of levels. Here a range starts where calibration found it, and the gradient
-moves it. Kernels stay float: each is rounded for its layer's output when training is over, better than training finds
-it. tfmot's layout transforms are left out: the trained weights go back into the float model, and the graph that ships
-comes from the same exporter as every other scheme's.
+moves it. Kernels stay float: they are rounded for their layers' outputs when training is over, better than training
+finds them. tfmot's layout transforms are left out: the trained weights go back into the float model, and the graph that
+ships comes from the same exporter as every other scheme's.
 """
 
 import math

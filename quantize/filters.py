@@ -113,7 +113,11 @@ def filters(graph: Graph) -> tuple[Filter, ...]:
 
 
 def constants_of(model: bytes) -> dict[int, Array]:
-    """Weights and biases of all its `filters`, by tensor number."""
+    """Weights and biases of all its `filters`, by tensor number.
+
+    Args:
+        model: float ``.tflite`` from `separated`.
+    """
     found = filters(read_graph(model))
     return {index: values for each in found for index, values in each.replaced(each.weights, each.bias).items()}
 

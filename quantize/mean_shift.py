@@ -3,7 +3,8 @@
 The image has 255 steps of 1/255. Less a mean of 114.4 steps it has to be rounded again: on LESRCNN ×2 a fifth of what
 all activations' rounding costs. Less 110 steps, the same of every channel, it is still made of whole steps, and 256
 levels hold it exactly. The convolutions behind it make up for the difference in their biases; only where they see the
-zeros around the image do they see another padding, by a difference of at most `FARTHEST`.
+zeros around the image do they see another padding, by a difference of at most `FARTHEST`. All corrected models have
+it; it is not judged.
 """
 
 from dataclasses import dataclass
@@ -49,15 +50,23 @@ def mean_shift(graph: Graph) -> MeanShift | None:
     if len(found) != 1 or found[0].name not in {"ADD", "SUB"} or found[0].options.get("activation") != "NONE":
         return None
     (operator,) = found
-    if operator.inputs[0] != graph.inputs[0] or not graph.tensors[operator.inputs[1]].is_constant:
+    if operator.inputs[0] != graph.inputs[0] or not _is_its_own(graph, operator.inputs[1]):
         return None
     value = constant(graph.tensors[operator.inputs[1]])
     using = [each for each in graph.operators if operator.outputs[0] in each.inputs]
     readers = tuple(each for each in filters(graph) if each.image == operator.outputs[0] and not each.depthwise)
-    by_channel = value.shape[-1:] == (value.size,) and value.size == graph.tensors[operator.outputs[0]].shape[-1]
+    channels = graph.tensors[graph.inputs[0]].shape[-1]
+    by_channel = value.size == 1 or (value.size == channels and value.shape[-1] == channels)
     if not by_channel or len(readers) != len(using) or operator.outputs[0] in graph.outputs:
         return None
     return MeanShift(operator, value if operator.name == "ADD" else -value, readers)
+
+
+def _is_its_own(graph: Graph, index: int) -> bool:
+    """Whether a constant may be changed: converters store equal ones once, such as a mean that is added back."""
+    users = sum(each.inputs.count(index) for each in graph.operators)
+    holders = sum(each.buffer == graph.tensors[index].buffer for each in graph.tensors)
+    return graph.tensors[index].is_constant and users == holders == 1
 
 
 def with_whole_mean(model: bytes) -> bytes:
@@ -86,6 +95,7 @@ def with_shift(model: bytes, added: Array) -> bytes:
     changes: dict[int, Array] = {shift.operator.inputs[1]: value.astype(np.float32)}
     missing = (shift.added.astype(np.float64) - added).reshape(-1)
     for each in shift.readers:
-        bias = each.bias + each.weights.sum(axis=(1, 2), dtype=np.float64) @ missing
+        by_channel = np.broadcast_to(missing, each.weights.shape[3])
+        bias = each.bias + each.weights.sum(axis=(1, 2), dtype=np.float64) @ by_channel
         changes |= each.replaced(bias=bias.astype(np.float32))
     return with_constants(model, changes)

@@ -14,7 +14,7 @@ from octopix.errors import ConfigError
 from octopix.graph import read_graph
 from quantize import export
 from quantize.calibrators import Range
-from quantize.corrections import rounded
+from quantize.corrections import rounded_after_training
 from quantize.filters import constants_of, filters, separated
 from quantize.mean_shift import mean_shift, with_shift
 from quantize.ranges import scaled_image, to_int8, to_int16x8
@@ -84,10 +84,10 @@ def int8_qat(bench: Workbench, scheme: Scheme) -> Made:
     rate = QAT_RATE / math.sqrt(max(1, len(filters(read_graph(corrected.start.float_model)))))
     settings = QatSettings(steps=steps, judge_every=steps // QAT_JUDGEMENTS, rate=rate, seed=QAT_SEED)
     resume = _resume(bench, scheme, repr(settings))
-    start, ranges = _qat_start(bench, model, scheme)
+    start, ranges, equalized = _qat_start(bench, model, scheme)
 
-    def finish(float_model: bytes, ranges: Mapping[int, Range]) -> bytes:
-        return rounded(bench.corrector(scheme), float_model, ranges).int8
+    def finish(float_model: bytes, learned: Mapping[int, Range]) -> bytes:
+        return rounded_after_training(bench.corrector(scheme), float_model, learned).int8
 
     def judge(int8: bytes) -> float:
         return _score(bench.quality(int8, scheme))
@@ -108,7 +108,7 @@ def int8_qat(bench: Workbench, scheme: Scheme) -> Made:
     return Made(
         result.model,
         training=f"QAT {steps} steps, {best}, seed {settings.seed}",
-        corrections=corrected.kept,
+        corrections=(*equalized, "bias", "adaround") if result.best_step else corrected.kept,
         leftover=None if resume is None else resume.path,
     )
 
@@ -136,20 +136,25 @@ def _score(found: Quality | Fidelity) -> float:
     return math.inf if found.fidelity is None else found.fidelity
 
 
-def _qat_start(bench: Workbench, model: tf_keras.Model, scheme: Scheme) -> tuple[tf_keras.Model, dict[int, Range]]:
-    """The Keras model with its channels equalized as post-training chose, and ranges by tensor number of its export.
+def _qat_start(
+    bench: Workbench, model: tf_keras.Model, scheme: Scheme
+) -> tuple[tf_keras.Model, dict[int, Range], tuple[str, ...]]:
+    """The Keras model equalized as post-training chose, ranges by tensor number of its export, and how it is equalized.
 
     Activations keep their order from one export to the next, but not always their numbers. The image in another unit
     has no range: it is exact.
     """
     corrected, plain = bench.corrected(scheme), separated(bench.float_model)
     shift, equalized = mean_shift(read_graph(plain)), corrected.candidate.float_model
+    exact = scaled_image(read_graph(equalized))
     start = transferred(model, plain, constants_of(equalized if shift is None else with_shift(equalized, shift.added)))
     if start is None:
-        return model, bench.ranges(str(scheme.calibrator))
-    exact, ranges = scaled_image(read_graph(equalized)), corrected.candidate.ranges
+        ranges = bench.ranges(str(scheme.calibrator))
+        return model, {index: found for index, found in ranges.items() if index not in exact}, ()
     orders = (activations(read_graph(each)) for each in (plain, export.to_float32(start)))
-    return start, {now: ranges[before] for before, now in zip(*orders, strict=True) if before not in exact}
+    ranges = corrected.candidate.ranges
+    moved = {now: ranges[before] for before, now in zip(*orders, strict=True) if before not in exact}
+    return start, moved, tuple(each for each in corrected.kept if each.startswith("cle"))
 
 
 METHODS: Mapping[Kind, Method] = {

@@ -3,8 +3,9 @@
 The student's activations are rounded as the int8 model's will be (`quantize.fake_quantization`), while its kernels stay
 float. The teacher is the float model, so no ground truth is needed. What ships is built as every int8 model is: trained
 weights go back into the float graph, learned ranges are written beside them, kernels are rounded for their layers'
-outputs, and the same quantizer turns all into integers. Now and then such a model is built and judged on the
-validation list; the best one is kept, and post-training's result stands if none beats it.
+outputs (those of transposed convolutions to nearest), and the same quantizer turns all into integers. Now and then such
+a model is built and judged on the validation list; the best one is kept, and post-training's result stands if none
+beats it.
 """
 
 from collections.abc import Callable, Mapping
@@ -137,8 +138,8 @@ class _Trainer:
 
     def __init__(self, teacher: tf_keras.Model, student: tf_keras.Model, settings: QatSettings) -> None:
         self._groups = []
-        for ranges, rate in ((False, settings.rate), (True, settings.range_rate)):
-            variables = [each for each in student.trainable_variables if is_range(each) == ranges]
+        for of_ranges, rate in ((False, settings.rate), (True, settings.range_rate)):
+            variables = [each for each in student.trainable_variables if is_range(each) == of_ranges]
             if variables:
                 optimizer = tf_keras.optimizers.Adam(tf_keras.optimizers.schedules.CosineDecay(rate, settings.steps))
                 optimizer.build(variables)

@@ -126,7 +126,8 @@ def affine_of(graph: Graph, operator: Operator) -> Affine | None:
     if not number.is_constant or number.dtype != "float32":
         return None
     values = constant(number).reshape(-1)
-    if not values.size or (values != values[0]).any():
+    widens = graph.tensors[operator.inputs[0]].shape != graph.tensors[operator.outputs[0]].shape
+    if not values.size or (values != values[0]).any() or (widens and values.size > 1):
         return None
     value = float(values[0])
     if operator.name in {"ADD", "SUB"}:

@@ -7,7 +7,7 @@
                            everything int8, uint8 input and output; post-training, ranges by the named calibrator,
                            then the named corrections of `quantize.corrections`, each kept where it helps
 ``…~<sha8>``               an int8-ptq scheme that leaves some layers in float; the card names them
-``int8-qat``               the same graph after quantization-aware training, which starts where the corrections end
+``int8-qat``               the same graph after quantization-aware training, which starts from the equalized model
 
 ``int8-ptq-`` takes any name of `quantize.calibrators.CALIBRATORS`. Decoding the grammar needs no TensorFlow.
 """
@@ -52,7 +52,7 @@ PLAIN: dict[str, Scheme] = {
         Scheme("int8-qat", "int8-qat", "mse", CORRECTIONS),
     )
 }
-"""Schemes that are one word. QAT's calibrator and corrections give the model it starts from."""
+"""Schemes that are one word. QAT's calibrator and corrections give the model that it starts from and has to beat."""
 
 BEST_PTQ = "int8-ptq-mse+cle+bias+adaround"
 """Post-training quantization with all that helps."""

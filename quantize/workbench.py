@@ -190,7 +190,7 @@ class Workbench:
         return self._corrected[wanted]
 
     def corrector(self, scheme: Scheme) -> Corrector:
-        """What corrections of this model share."""
+        """For corrections of this model; what it finds out is its own."""
         return Corrector(self.judge, CALIBRATORS[str(scheme.calibrator)], watch=self.watch)
 
     @cached_property

@@ -12,7 +12,7 @@ from octopix.runtime import open_session
 from quantize import corrections, moments
 from quantize.calibrators import CALIBRATORS
 from quantize.checks import check
-from quantize.corrections import CORRECTIONS, Candidate, Corrector, Judge, correct, rounded
+from quantize.corrections import CORRECTIONS, Candidate, Corrector, Judge, correct, rounded_after_training
 from quantize.export import to_float32
 from quantize.filters import constants_of, filters, separated, with_constants
 from quantize.moments import float_views, gather
@@ -155,7 +155,7 @@ def test_a_trained_models_kernels_are_rounded_for_what_the_float_model_gives(cor
     """Ranges stay as training left them."""
     shared = corrector(name)
     learned = {index: (0.9 * lo, 0.9 * hi) for index, (lo, hi) in shared.start.ranges.items()}
-    found = rounded(shared, shared.start.float_model, learned)
+    found = rounded_after_training(shared, shared.start.float_model, learned)
     assert found.ranges == learned
     assert shared.judge.error(found.int8) < shared.judge.error(Candidate(shared.start.float_model, learned).int8)
 

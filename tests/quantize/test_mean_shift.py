@@ -16,7 +16,7 @@ from quantize.filters import separated
 from quantize.mean_shift import FARTHEST, mean_shift, with_shift, with_whole_mean
 from quantize.methods import _qat_start
 from quantize.schemes import parse_scheme
-from train.models.layers import MeanShift
+from train.models.layers import DepthToSpace, MeanShift
 
 Make = Callable[[str], Any]
 SIDE = 32
@@ -50,6 +50,7 @@ def test_the_function_stays_the_same_but_for_its_padding(image: np.ndarray) -> N
     before, after = outputs(image, model, whole)
     # Two pixels see the padding through two 3x3 kernels; inside, only float32 sums differ.
     assert np.allclose(before[:, 2:-2, 2:-2], after[:, 2:-2, 2:-2], rtol=0, atol=1e-5)
+    # The first kernels weigh a padding that moved by FARTHEST at most; here they weigh it by less than 1.
     assert 0 < np.abs(before - after).max() < FARTHEST
 
 
@@ -65,6 +66,27 @@ def test_a_whole_mean_is_exact_in_int8(network: Make, photographs: list[Any]) ->
     real = (session.tensor(subtraction.outputs[0]).astype(int) - made.zero_points[0]) * made.scales[0]
     # The scale is stored in float32, of seven digits.
     assert np.allclose(real, crops[0] / 255 - 107 / 255, rtol=0, atol=1e-6)
+
+
+def test_one_mean_for_all_channels_is_made_whole_too(image: np.ndarray) -> None:
+    model = shifted([], tf_keras.layers.Lambda(lambda x: x - 0.5))
+    whole = with_whole_mean(model)
+    assert mean_shift(read_graph(whole)).added * 255 == -128  # type: ignore[union-attr]
+    before, after = outputs(image, model, whole)
+    assert np.allclose(before[:, 2:-2, 2:-2], after[:, 2:-2, 2:-2], rtol=0, atol=1e-5)  # float32 sums
+
+
+def test_a_mean_that_is_added_back_at_the_end_is_left_alone() -> None:
+    """Both operators read one constant."""
+    layers, picture = tf_keras.layers, tf_keras.Input((None, None, 3), name="image")
+    mean = np.array([0.4488, 0.4371, 0.404], np.float32)
+    x = layers.Conv2D(3, 3, padding="same", name="head")(layers.Lambda(lambda x: x - mean)(picture))
+    x = DepthToSpace(2, name="shuffle")(layers.Conv2D(12, 3, padding="same", name="last")(x))
+    model = separated(to_float32(tf_keras.Model(picture, layers.Lambda(lambda x: x + mean)(x)), height=32, width=32))
+    first, *_, last = read_graph(model).operators
+    assert (first.name, last.name) == ("SUB", "ADD")
+    assert first.inputs[1] == last.inputs[1]
+    assert with_whole_mean(model) == model
 
 
 def test_the_old_mean_comes_back(image: np.ndarray) -> None:
@@ -103,7 +125,7 @@ def test_training_starts_with_the_mean_that_the_network_has(network: Make, photo
             return correct(Corrector(Judge(self.float_model, self.crops), CALIBRATORS["mse"]), scheme.corrections)
 
     bench: Any = Bench()
-    start, ranges = _qat_start(bench, model, parse_scheme("int8-qat"))
+    start, ranges, _ = _qat_start(bench, model, parse_scheme("int8-qat"))
     assert np.allclose(start(photographs[0]), model(photographs[0]), rtol=0, atol=1e-5)  # float32 sums
     exported = read_graph(to_float32(start, height=64, width=64))
     subtraction = next(each for each in exported.operators if each.name == "SUB")

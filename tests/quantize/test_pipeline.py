@@ -137,13 +137,13 @@ def test_the_card_says_how_quantization_aware_training_went(
     from quantize.ranges import to_int8
 
     def train_aware(model: Any, ranges: Any, **options: Any) -> qat.QatResult:
-        scores = ((0, 0.0), (48, 99.0 if best else -1.0))  # dB; post-training has about 30
-        return qat.QatResult(to_int8(to_float32(model), ranges), best, scores)
+        return qat.QatResult(to_int8(to_float32(model), ranges), best, ((0, 30.0), (48, 31.0)))
 
     monkeypatch.setattr(qat, "train_aware", train_aware)
     *_, made = quantize(subject, ["int8-qat"], home=_folder(tmp_path, 128), out=tmp_path / "out", quick=True)
     expected = f"{subject.training}; made with --quick; QAT 60 steps, {words}, seed 20261121"
     assert read_card(made.path).training == expected
+    assert {"bias", "adaround"} <= {each.partition(" ")[0] for each in read_card(made.path).corrections}
 
 
 def test_a_receptive_field_wider_than_crops_and_patches_is_no_obstacle(subject: Any, tmp_path: Path) -> None:
