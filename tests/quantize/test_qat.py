@@ -233,8 +233,8 @@ def test_the_gradient_of_a_rounded_value_is_that_of_learned_steps():
     assert np.allclose(found, [0.12, 1.55, -1.0], atol=1e-6)
     assert np.array_equal(tape.gradient(found, values), [1, 0, 0])
     # Float32 sums of three values. With the zero point held, a value moves with the step in proportion to its level, an
-    # unsaturated one by what its rounding took: dy/ds = -0.3, 155, -100; the step changes by 1/255 of either end, an end
-    # by itself per logarithm.
+    # unsaturated one by what its rounding took: dy/ds = -0.3, 155, -100. The step changes by 1/255 of either end, and
+    # an end by itself per logarithm.
     by_step = -0.3 + 155 - 100
     assert float(tape.gradient(found, ends["hi"])) == pytest.approx(by_step / 255 * float(hi), rel=1e-4)
     assert float(tape.gradient(found, ends["lo"])) == pytest.approx(-by_step / 255 * float(lo), rel=1e-4)
