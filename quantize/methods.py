@@ -149,8 +149,8 @@ def _qat_start(
     exact = scaled_image(read_graph(equalized))
     start = transferred(model, plain, constants_of(equalized if shift is None else with_shift(equalized, shift.added)))
     if start is None:
-        ranges = bench.ranges(str(scheme.calibrator))
-        return model, {index: found for index, found in ranges.items() if index not in exact}, ()
+        calibrated = bench.ranges(str(scheme.calibrator))
+        return model, {index: found for index, found in calibrated.items() if index not in exact}, ()
     orders = (activations(read_graph(each)) for each in (plain, export.to_float32(start)))
     ranges = corrected.candidate.ranges
     moved = {now: ranges[before] for before, now in zip(*orders, strict=True) if before not in exact}
