@@ -8,34 +8,41 @@ They judge themselves on a quarter of the calibration crops that no statistic ha
 output against the float output. Adding one is a function and a line in `CORRECTIONS`.
 """
 
-import dataclasses
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import threadpool_limits
 
 from octopix.crew import in_order
 from octopix.graph import read_graph
 from octopix.images import to_unit
 from octopix.latency import available_cores
-from octopix.runtime import open_session
+from octopix.runtime import Session, open_session
 from quantize.calibrators import Calibrator, Range
+from quantize.candidate import Candidate
 from quantize.equalization import equalized, knots
-from quantize.filters import Filter, filters, separated, tail, with_constants
+from quantize.filters import filters, separated, tail
 from quantize.mean_shift import with_whole_mean
-from quantize.moments import Want, batches, float_views, gather
-from quantize.ranges import calibrate, calibrated_tensors, complete, to_int8
-from quantize.rounding import Moments, best_bias, best_rounding, nearest
+from quantize.moments import Views, float_views, is_too_much, shown
+from quantize.ranges import calibrate, calibrated_tensors, complete, scaled_image
+from quantize.solving import (
+    Lesson,
+    Watch,
+    solved_alone,
+    solved_in_turn,
+    weights_alone,
+    weights_and_biases,
+    with_mean_outputs,
+)
 from quantize.statistics import TensorStatistics, collect
 from train.data.holding import held_back
 
 Array = npt.NDArray[Any]
-Watch = Callable[[str, int, int], None]
+Read = TypeVar("Read")
 
 TAUGHT = 24
 """Crops that moments are gathered on; with `quantize.moments.PLACES` on each, 32 views per input of a 3×3×64 kernel."""
@@ -53,26 +60,6 @@ SHALLOW = 8
 before it; of deeper ones their tail (`quantize.filters.tail`). It won 1.4 dB of fidelity on SRCNN and 0.1 on ESPCN ×2.
 All of LESRCNN ×2, in six stages, lost 3.2 dB, since what its shortcuts carry past a layer cannot be made up for there;
 its tail alone won 0.9 dB, and nothing by the published weights."""
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """All that an int8 model is made of."""
-
-    float_model: bytes
-    """From `quantize.filters.separated`; computes what the user's model computes (but see `quantize.mean_shift`)."""
-    ranges: Mapping[int, Range]
-    constants: Mapping[int, Array] = field(default_factory=dict)
-    """By tensor number: what takes the place of the float model's weights and biases in the int8 model."""
-
-    @cached_property
-    def int8(self) -> bytes:
-        """The full-integer model."""
-        return to_int8(with_constants(self.float_model, self.constants), self.ranges)
-
-    def changed(self, constants: Mapping[int, Array]) -> "Candidate":
-        """With further constants replaced."""
-        return dataclasses.replace(self, constants={**self.constants, **constants})
 
 
 @dataclass
@@ -95,14 +82,27 @@ class Judge:
     @cached_property
     def wanted(self) -> tuple[Array, ...]:
         """The float model's outputs on them, clipped to [0, 1]."""
-        return tuple(
-            np.clip(made, 0, 1) for made in _outputs(self.float_model, [to_unit(crop) for crop in self.judges])
-        )
+        return tuple(self._run(self.float_model, lambda number, made: np.clip(made, 0, 1), to_unit))
 
     def error(self, int8_model: bytes) -> float:
         """Mean squared error against float."""
-        pairs = zip(_outputs(int8_model, self.judges), self.wanted, strict=True)
-        return float(np.mean([np.mean(np.square(made / 255 - wanted)) for made, wanted in pairs]))
+
+        def of(number: int, made: Array) -> float:
+            difference = made * np.float32(1 / 255) - self.wanted[number]
+            return float(np.mean(np.square(difference), dtype=np.float64))
+
+        return float(np.mean([*self._run(int8_model, of)]))
+
+    def _run(
+        self, model: bytes, then: Callable[[int, Array], Read], prepared: Callable[[Array], Array] = np.asarray
+    ) -> Iterator[Read]:
+        """What ``then`` makes of a model's output on each crop and of the crop's number, on all cores."""
+        return in_order(
+            self.judges,
+            workers=min(available_cores(), len(self.judges)),
+            make=lambda: open_session(model),
+            work=lambda session, number, crop: then(number, session.invoke(prepared(crop))),
+        )
 
 
 @dataclass
@@ -127,25 +127,25 @@ class Corrector:
     @cached_property
     def teachers(self) -> tuple[Array, ...]:
         """Crops that moments come from."""
-        places = np.linspace(0, len(self.learned) - 1, min(TAUGHT, len(self.learned)))
-        return tuple(self.learned[int(place)] for place in places)
+        return tuple(self.learned[place] for place in self._taught)
 
     @cached_property
     def start(self) -> Candidate:
         """The model before all that is judged."""
         return Candidate(self._model, self.ranges({}))
 
-    @cached_property
+    @property
     def statistics(self) -> dict[int, TensorStatistics]:
         """Of the crops that teach; channel by channel where channels can be rescaled."""
+        return self._seen[0]
 
-        def tell(done: int) -> None:
-            self.watch("calibrate again", done, len(self.learned))
-
-        graph = read_graph(self._model)
-        free = {index for knot in knots(graph) for index in knot.tensors}
-        tensors = dict.fromkeys((*calibrated_tensors(graph), *sorted(free)))
-        return collect(self._model, map(to_unit, self.learned), tensors=tensors, by_channel=free, watch=tell)
+    def lesson(self, uncorrected: Candidate) -> Lesson:
+        """What the layers of a candidate and of its equalized forms learn from."""
+        if uncorrected.float_model == self._model:
+            views = self._seen[1]
+        else:
+            views = float_views(uncorrected.float_model, uncorrected.filters, self.teachers)
+        return Lesson(self.teachers, views, self.watch)
 
     @cached_property
     def peaks(self) -> dict[int, Array]:
@@ -161,6 +161,34 @@ class Corrector:
             for index in calibrated_tensors(graph)
         }
         return complete(graph, calibrate(found, self.calibrator))
+
+    @cached_property
+    def _taught(self) -> tuple[int, ...]:
+        """Which of `learned` are `teachers`."""
+        return tuple(map(int, np.linspace(0, len(self.learned) - 1, min(TAUGHT, len(self.learned)))))
+
+    @cached_property
+    def _seen(self) -> tuple[dict[int, TensorStatistics], Views | None]:
+        """Statistics and views in one run."""
+        graph = read_graph(self._model)
+        free = {index for knot in knots(graph) for index in knot.tensors}
+        tensors = dict.fromkeys((*calibrated_tensors(graph), *sorted(free)))
+        chosen, numbers = filters(graph), {place: number for number, place in enumerate(self._taught)}
+        views: list[Mapping[int, Array]] = [{} for _ in numbers]
+
+        def look(session: Session, place: int) -> None:
+            if place in numbers:
+                views[numbers[place]] = shown(session, chosen, numbers[place])
+
+        statistics = collect(
+            self._model,
+            map(to_unit, self.learned),
+            tensors=tensors,
+            by_channel=free,
+            look=None if is_too_much(chosen, len(numbers)) else look,
+            watch=lambda done: self.watch("calibrate again", done, len(self.learned)),
+        )
+        return statistics, views if views[0] else None
 
     @cached_property
     def _model(self) -> bytes:
@@ -179,7 +207,12 @@ class Form:
     made_by: tuple[str, ...]
     """Corrections in it, in their order; ``in turn`` behind one says how."""
     error: float
-    """Mean squared error against float on the crops held back."""
+    """Mean squared error against float on the crops held back; infinite where that was not asked."""
+
+    @classmethod
+    def unjudged(cls, candidate: Candidate, *made_by: str) -> "Form":
+        """One that something better will be made of."""
+        return cls(candidate, made_by, math.inf)
 
 
 @dataclass(frozen=True)
@@ -191,7 +224,7 @@ class Corrected:
     kept: tuple[str, ...]
     """Corrections of the best form, in their order, with what was chosen."""
     errors: tuple[tuple[str, float], ...]
-    """Every form by its corrections, joined by ``+``, and its mean squared error on the crops held back."""
+    """Forms that were judged, by their corrections, joined by ``+``; mean squared error on the crops held back."""
 
 
 Correction = Callable[[Corrector, Sequence[Form], Collection[str]], Iterable[Form]]
@@ -199,19 +232,23 @@ Correction = Callable[[Corrector, Sequence[Form], Collection[str]], Iterable[For
 
 
 def equalize_channels(corrector: Corrector, forms: Sequence[Form], names: Collection[str]) -> Iterator[Form]:
-    """Channels rescaled, as ``cle`` and its strength, and ranges to match; nothing where no channel is free."""
-    strengths = STRENGTHS_ROUNDED if "adaround" in names else (STRENGTH,)
-    for strength in strengths if corrector.peaks else ():
+    """Channels rescaled, as ``cle`` and its strength, and ranges to match; nothing where no channel is free.
+
+    What adaptive rounding will follow is judged behind that alone.
+    """
+    rounds = "adaround" in names
+    judged = Form.unjudged if rounds else corrector.judged
+    for strength in (STRENGTHS_ROUNDED if rounds else (STRENGTH,)) if corrector.peaks else ():
         found = equalized(corrector.start.float_model, corrector.peaks, strength=strength)
-        yield corrector.judged(Candidate(found.model, corrector.ranges(found.factors)), f"cle {strength:g}")
+        ranges = corrector.ranges(found.factors)
+        yield judged(Candidate(found.model, ranges, factors=found.factors), f"cle {strength:g}")
 
 
 def correct_biases(corrector: Corrector, forms: Sequence[Form], names: Collection[str]) -> Iterator[Form]:
     """Biases for the weights as the quantizer will round them. With adaptive rounding they come along."""
     if "adaround" not in names:
         best = _best(forms)
-        biased = _solved(corrector, best.candidate, (_all(best.candidate),), _new_biases, want="means")
-        yield corrector.judged(biased, *best.made_by, "bias")
+        yield corrector.judged(with_mean_outputs(best.candidate, corrector.teachers), *best.made_by, "bias")
 
 
 def round_adaptively(corrector: Corrector, forms: Sequence[Form], names: Collection[str]) -> Iterator[Form]:
@@ -219,21 +256,24 @@ def round_adaptively(corrector: Corrector, forms: Sequence[Form], names: Collect
 
     In turn go all layers of a shallow network, of a deep one its tail.
     """
-    rule, biases = (_rounded_with_biases, ("bias",)) if "bias" in names else (_rounded, ())
-    rounded = []
-    for form in forms:
-        alone = _solved(corrector, form.candidate, (_all(form.candidate),), rule, want="alone")
-        rounded.append(corrector.judged(alone, *form.made_by, *biases, "adaround"))
+    rule, biases = (weights_and_biases, ("bias",)) if "bias" in names else (weights_alone, ())
+    lesson = corrector.lesson(forms[0].candidate)
+    candidates = solved_alone([form.candidate for form in forms], rule, lesson)
+    rounded = [
+        corrector.judged(candidate, *form.made_by, *biases, "adaround")
+        for form, candidate in zip(forms, candidates, strict=True)
+    ]
     yield from rounded
     best = _best(rounded)
-    everything = _all(best.candidate)
+    graph, everything = read_graph(best.candidate.float_model), best.candidate.filters
     shallow = len(everything) <= SHALLOW
-    last = everything if shallow else tail(read_graph(best.candidate.float_model), everything)
-    if last:
-        in_turn = _solved(corrector, best.candidate, [(each,) for each in last], rule, want="both")
-        yield corrector.judged(
-            in_turn, *best.made_by[:-1], "adaround in turn" if shallow else "adaround (tail in turn)"
-        )
+    last = everything if shallow else tail(graph, everything)
+    exact = {*graph.inputs, *scaled_image(graph)}
+    misled = [each for each in last if each.image not in exact]  # one that reads the image is already solved for it
+    if misled:
+        in_turn = solved_in_turn(best.candidate, misled, rule, lesson)
+        how = "adaround in turn" if shallow else "adaround (tail in turn)"
+        yield corrector.judged(in_turn, *best.made_by[:-1], how)
 
 
 CORRECTIONS: Mapping[str, Correction] = {
@@ -254,90 +294,15 @@ def correct(corrector: Corrector, names: Sequence[str]) -> Corrected:
     for name in (each for each in CORRECTIONS if each in names):
         forms.extend(CORRECTIONS[name](corrector, tuple(forms), names))
     best = _best(forms)
-    return Corrected(
-        corrector.start, best.candidate, best.made_by, tuple(("+".join(each.made_by), each.error) for each in forms)
-    )
+    errors = tuple(("+".join(each.made_by), each.error) for each in forms if math.isfinite(each.error))
+    return Corrected(corrector.start, best.candidate, best.made_by, errors)
 
 
 def rounded_after_training(corrector: Corrector, float_model: bytes, ranges: Mapping[int, Range]) -> Candidate:
     """The candidate of a trained float model whose rounded kernels do best on the crops held back; ranges stay."""
-    trained = Form(Candidate(with_whole_mean(separated(float_model)), ranges), (), math.inf)  # never kept: not judged
+    trained = Form.unjudged(Candidate(with_whole_mean(separated(float_model)), ranges))
     return _best([*round_adaptively(corrector, [trained], ("bias", "adaround"))]).candidate
 
 
 def _best(forms: Sequence[Form]) -> Form:
     return min(forms, key=lambda form: form.error)
-
-
-def _outputs(model: bytes, images: Sequence[Array]) -> Iterator[Array]:
-    """What a model makes of each image, on all cores."""
-    return in_order(
-        images,
-        workers=min(available_cores(), len(images)),
-        make=lambda: open_session(model),
-        work=lambda session, number, image: session.invoke(image),
-    )
-
-
-Rule = Callable[[Filter, Sequence[Moments]], dict[int, Array]]
-"""From a filter and its moments to its new constants."""
-
-
-# The interpreters have all cores: NumPy's threads would wait for them.
-@threadpool_limits.wrap(limits=1, user_api="blas")
-def _solved(
-    corrector: Corrector, current: Candidate, stages: Sequence[Sequence[Filter]], rule: Rule, *, want: Want
-) -> Candidate:
-    """The filters solved by ``rule``, stage after stage, each on what the int8 model, so far, gives.
-
-    Unless both forms are wanted, each layer is taken for itself, as if the layers in front of it made no error.
-    """
-    alone = want == "both" and all(len(stage) == 1 for stage in stages)
-    known = float_views(current.float_model, [each for (each,) in stages], corrector.teachers) if alone else None
-    for number, stage in enumerate(stages):
-        changes: dict[int, Array] = {}
-        for batch in batches(stage, want):
-            gathered = gather(current.float_model, current.int8, batch, corrector.teachers, want=want, known=known)
-            for each in batch:
-                changes |= rule(each, gathered[each.operator.index])
-        current = current.changed(changes)
-        corrector.watch("correct", number + 1, len(stages))
-    return current
-
-
-def _new_biases(each: Filter, moments: Sequence[Moments]) -> dict[int, Array]:
-    """For weights rounded to nearest, which the quantizer will do."""
-    groups = zip(np.split(_rows(each), len(moments)), np.split(each.bias, len(moments)), moments, strict=True)
-    return each.replaced(
-        bias=np.concatenate([best_bias(bias, rows, nearest(rows), moment) for rows, bias, moment in groups])
-    )
-
-
-def _rounded_with_biases(each: Filter, moments: Sequence[Moments]) -> dict[int, Array]:
-    """Weights that may leave a mean error, and biases that take it away."""
-    rows = np.split(_rows(each), len(moments))
-    rounded = [best_rounding(part, moment) for part, moment in zip(rows, moments, strict=True)]
-    parts = zip(np.split(each.bias, len(moments)), rows, rounded, moments, strict=True)
-    biases = [best_bias(bias, weights, new, moment) for bias, weights, new, moment in parts]
-    return each.replaced(weights=_unrowed(np.concatenate(rounded), each), bias=np.concatenate(biases))
-
-
-def _rounded(each: Filter, moments: Sequence[Moments]) -> dict[int, Array]:
-    """Weights alone: the mean error counts, too."""
-    parts = zip(np.split(_rows(each), len(moments)), moments, strict=True)
-    rounded = [best_rounding(rows, moment.about_zero()) for rows, moment in parts]
-    return each.replaced(weights=_unrowed(np.concatenate(rounded), each))
-
-
-def _rows(each: Filter) -> Array:
-    """Weights as float64 (outputs, d): d runs over kernel rows, columns and, last, the inputs an output sees."""
-    weights = each.weights.astype(np.float64)
-    return weights.reshape(-1, weights.shape[3]).T if each.depthwise else weights.reshape(len(weights), -1)
-
-
-def _unrowed(rows: Array, each: Filter) -> Array:
-    return (rows.T if each.depthwise else rows).reshape(each.weights.shape)
-
-
-def _all(candidate: Candidate) -> tuple[Filter, ...]:
-    return filters(read_graph(candidate.float_model))

@@ -1,16 +1,14 @@
-"""What the kernels of a model see, on its float and on its int8 form at once: means and covariances, streamed.
+"""What the kernels of a model see, on its float form or on that and its int8 form: means and covariances, streamed.
 
-Both forms run the same image with every tensor kept readable; around places drawn at random, the values under the
-kernel are taken from both, or from the int8 form alone. Memory does not grow with the number of images, but where the
-float form's views are kept for several gatherings (`float_views`), and then no further than `MEMORY`.
+A form runs with every tensor kept readable; around places drawn at random, the same for both forms, the values under
+the kernel are taken. Memory does not grow with the number of images, but where the float form's views are kept for
+several gatherings (`float_views`), and then no further than `MEMORY`.
 """
 
-import itertools
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,8 +23,7 @@ from quantize.rounding import Moments
 
 Array = npt.NDArray[Any]
 
-Want = Literal["means", "alone", "both"]
-"""How much of it: means of the int8 form, its covariances too, or those of both forms."""
+Read = TypeVar("Read")
 
 PLACES = 768
 """Places per image that a kernel is put on."""
@@ -39,75 +36,100 @@ Views = Sequence[Mapping[int, Array]]
 """By image and operator number, what the float model shows a kernel at its places: (groups, places, d)."""
 
 
-def gather(
+def observe(
+    float_model: bytes, chosen: Sequence[Filter], images: Sequence[Array], *, covariances: bool = True
+) -> dict[int, tuple[Moments, ...]]:
+    """Moments as if the int8 model saw what the float model sees, by the number of the float model's operator.
+
+    Args:
+        float_model: from `quantize.filters.separated`.
+        chosen: filters of it; as many as `batches` allows where covariances are wanted.
+        images: uint8 (1, H, W, C).
+        covariances: empty if not.
+
+    Returns:
+        For a depthwise filter the moments of each output, else one.
+    """
+    sums = {each.operator.index: _Sums(each, covariances=covariances) for each in chosen}
+    for views in _float_views(float_model, chosen, images):
+        for index, total in sums.items():
+            total.add(views[index])
+    return {index: each.finish() for index, each in sums.items()}
+
+
+def moments_of(views: Views, chosen: Sequence[Filter]) -> dict[int, tuple[Moments, ...]]:
+    """What `observe` gives, from views that were kept."""
+
+    def summed(idle: None, number: int, each: Filter) -> tuple[Moments, ...]:
+        total = _Sums(each, covariances=True)
+        for view in views:
+            total.add(view[each.operator.index])
+        return total.finish()
+
+    found = in_order(chosen, workers=available_cores(), make=lambda: None, work=summed)
+    return {each.operator.index: moments for each, moments in zip(chosen, found, strict=True)}
+
+
+def observe_both(
     float_model: bytes,
     int8_model: bytes,
-    chosen: Sequence[Filter],
+    each: Filter,
     images: Sequence[Array],
     *,
-    want: Want = "both",
-    known: Views | None = None,
-    threads: int | None = None,
-    watch: Callable[[int], None] = lambda done: None,
-) -> dict[int, tuple[Moments, ...]]:
-    """Moments by the number of the float model's operator; for a depthwise filter those of each output, else one.
+    known: Iterable[Array] | None = None,
+) -> tuple[Moments, ...]:
+    """One filter's moments on both models: for a depthwise filter those of each output, else one.
 
     Args:
         float_model: from `quantize.filters.separated`.
         int8_model: made of it.
-        chosen: filters of the float model; as many as `batches` allows.
+        each: filter of the float model.
         images: uint8 (1, H, W, C).
-        want: what is left out is as if the float model saw the int8 model's values; for means, covariances are empty.
-        known: from `float_views`, where one filter is chosen; the float model is not run then.
-        threads: images at once; as many as there are processors if None.
-        watch: told the number of images done.
+        known: the filter's own from `float_views`; the float model is not run then.
     """
-    assert known is None or (want == "both" and len(chosen) == 1)  # whose places are those of `float_views`
-    twins = _twins(float_model, int8_model)
-    sums = {each.operator.index: _Sums(each, want) for each in chosen}
-    run_float = want == "both" and known is None
-    read = in_order(
-        images,
-        workers=threads or available_cores(),
-        make=lambda: _Pair(float_model if run_float else None, int8_model, twins),
-        work=lambda pair, number, image: pair.read(image, chosen, number, {} if known is None else known[number]),
-    )
-    for done, views in enumerate(read, start=1):
-        for index, view in views:
-            sums[index].add(view)
-        watch(done)
-    return {index: each.finish() for index, each in sums.items()}
+    index, twin = each.operator.index, _twin(float_model, int8_model, each)
+
+    def read(session: Session, number: int, image: Array) -> Array:
+        session.invoke(image)
+        found = session.graph.tensors[twin].quantization
+        assert found is not None  # a full-integer model: every activation has a scale
+        scale, zero = np.float32(found.scales[0]), found.zero_points[0]
+        stored = _views(each, session.tensor(twin), number, outside=zero)
+        return (stored.astype(np.float32) - zero) * scale
+
+    sums = _Sums(each, covariances=True)
+    if known is None:
+        known = (views[index] for views in _float_views(float_model, [each], images))
+    for int8, float_ in zip(_in_sessions(int8_model, images, read), known, strict=True):
+        sums.add(int8, float_)
+    return sums.finish()
 
 
 def float_views(float_model: bytes, chosen: Sequence[Filter], images: Sequence[Array]) -> Views | None:
-    """What `gather` would take from the float model for each filter alone; None where that would not fit in `MEMORY`.
+    """What the float model shows each filter at its places; None where that `is_too_much`.
 
     Layers that are solved one after the other change the int8 model only: the float model need not run for each anew.
     """
+    return None if is_too_much(chosen, len(images)) else tuple(_float_views(float_model, chosen, images))
+
+
+def is_too_much(chosen: Sequence[Filter], images: int) -> bool:
+    """Whether views of so many images do not fit in `MEMORY`."""
     values = PLACES * sum(each.weights.size if each.depthwise else each.weights[0].size for each in chosen)
-    if values * np.dtype(np.float32).itemsize * len(images) > MEMORY:
-        return None
-
-    def read(session: Session, number: int, image: Array) -> dict[int, Array]:
-        session.invoke(to_unit(image))
-        return {
-            each.operator.index: Sampler(each, tensor.shape, np.random.default_rng(number)).views(tensor)
-            for each in chosen
-            for tensor in (session.tensor(each.image),)
-        }
-
-    make = partial(open_session, float_model, keep_tensors=True)
-    return tuple(in_order(images, workers=available_cores(), make=make, work=read))
+    return values * np.dtype(np.float32).itemsize * images > MEMORY
 
 
-def batches(chosen: Sequence[Filter], want: Want) -> list[tuple[Filter, ...]]:
+def shown(session: Session, chosen: Sequence[Filter], number: int) -> dict[int, Array]:
+    """What the float model's run on image ``number`` shows each filter: float32 (groups, places, d) by operator."""
+    return {each.operator.index: _views(each, session.tensor(each.image), number) for each in chosen}
+
+
+def batches(chosen: Sequence[Filter]) -> list[tuple[Filter, ...]]:
     """Filters in groups whose covariances fit in `MEMORY`, order kept."""
-    if want == "means":
-        return [tuple(chosen)] if chosen else []
     groups: list[list[Filter]] = [[]]
     room = MEMORY
     for each in chosen:
-        need = 2 * 8 * _Sums(each, want).elements
+        need = 8 * _Sums(each, covariances=True).elements
         if groups[-1] and need > room:
             groups.append([])
             room = MEMORY
@@ -116,53 +138,60 @@ def batches(chosen: Sequence[Filter], want: Want) -> list[tuple[Filter, ...]]:
     return [tuple(group) for group in groups if group]
 
 
-@dataclass(frozen=True)
-class _Views:
-    """Values under a kernel: (groups, places, d) by the int8 and, where it was run or is known, by the float model."""
+def _float_views(float_model: bytes, chosen: Sequence[Filter], images: Sequence[Array]) -> Iterator[dict[int, Array]]:
+    def read(session: Session, number: int, image: Array) -> dict[int, Array]:
+        session.invoke(to_unit(image))
+        return shown(session, chosen, number)
 
-    int8: Array
-    float_: Array | None
+    return _in_sessions(float_model, images, read)
+
+
+def _in_sessions(model: bytes, images: Sequence[Array], read: Callable[[Session, int, Array], Read]) -> Iterator[Read]:
+    """What ``read`` makes of each image, on all cores."""
+    make = partial(open_session, model, keep_tensors=True)
+    return in_order(images, workers=available_cores(), make=make, work=read)
+
+
+def _views(each: Filter, image: Array, number: int, *, outside: int = 0) -> Array:
+    """At places that depend on the filter's geometry and on the picture's number alone."""
+    return Sampler(each, image.shape, np.random.default_rng(number)).views(image, outside=outside)
 
 
 class _Sums:
     """Sums of one filter's views and of their products."""
 
-    def __init__(self, each: Filter, want: Want) -> None:
+    def __init__(self, each: Filter, *, covariances: bool) -> None:
         _, height, width, channels = each.weights.shape
         self.groups = channels if each.depthwise else 1
         self.size = height * width * (1 if each.depthwise else channels)
         self.elements = self.groups * self.size**2
         self.count = 0
-        self._want = want
+        self._covariances = covariances
         self._squares: Array | None = None
         self._cross: Array | None = None
         self._means: Array | None = None
 
-    def add(self, views: _Views) -> None:
-        """Add one image's."""
-        seen = [views.int8] if views.float_ is None else [views.int8, views.float_]
-        self._means = _plus(self._means, np.stack([each.sum(axis=1, dtype=np.float64) for each in seen]))
-        self.count += views.int8.shape[1]
-        if self._want == "means":
-            return
-        self._squares = _plus(self._squares, views.int8.transpose(0, 2, 1) @ views.int8)
-        if views.float_ is not None:
-            self._cross = _plus(self._cross, views.float_.transpose(0, 2, 1) @ views.int8)
+    def add(self, seen: Array, float_: Array | None = None) -> None:
+        """Add one image's views, float32 (groups, places, d); with those of the int8 model, the float model's."""
+        ones = np.ones(seen.shape[1], np.float32)
+        self._means = _plus(self._means, np.stack([ones @ views for views in (seen, float_) if views is not None]))
+        self.count += seen.shape[1]
+        if self._covariances:
+            self._squares = _plus(self._squares, seen.transpose(0, 2, 1) @ seen)
+            if float_ is not None:
+                self._cross = _plus(self._cross, float_.transpose(0, 2, 1) @ seen)
 
     def finish(self) -> tuple[Moments, ...]:
         """Covariances from sums."""
         means = np.asarray(self._means) / self.count
         return tuple(self._moments(group, means[0, group], means[-1, group]) for group in range(self.groups))
 
-    def _moments(self, group: int, int8: Array, float_: Array) -> Moments:
-        if self._want == "means":
-            nothing = np.empty((0, 0))
-            return Moments(covariance=nothing, cross=nothing, mean=float_, mean_int8=int8)
-        covariance = np.asarray(self._squares)[group] / self.count - np.outer(int8, int8)
-        cross = covariance
-        if self._want == "both":
-            cross = np.asarray(self._cross)[group] / self.count - np.outer(float_, int8)
-        return Moments(covariance=covariance, cross=cross, mean=float_, mean_int8=int8)
+    def _moments(self, group: int, seen: Array, float_: Array) -> Moments:
+        if self._squares is None:
+            return Moments(covariance=np.empty((0, 0)), cross=None, mean=float_, mean_int8=seen)
+        covariance = self._squares[group] / self.count - np.outer(seen, seen)
+        cross = None if self._cross is None else self._cross[group] / self.count - np.outer(float_, seen)
+        return Moments(covariance=covariance, cross=cross, mean=float_, mean_int8=seen)
 
 
 def _plus(total: Array | None, more: Array) -> Array:
@@ -170,33 +199,8 @@ def _plus(total: Array | None, more: Array) -> Array:
     return more.astype(np.float64) if total is None else np.add(total, more, out=total)
 
 
-class _Pair:
-    """The two forms of a model, ready to run; the float one only where it is wanted."""
-
-    def __init__(self, float_model: bytes | None, int8_model: bytes, twins: dict[int, int]) -> None:
-        self._float = None if float_model is None else open_session(float_model, keep_tensors=True)
-        self._int8 = open_session(int8_model, keep_tensors=True)
-        self._twins = twins
-
-    def read(
-        self, image: Array, chosen: Sequence[Filter], number: int, known: Mapping[int, Array]
-    ) -> list[tuple[int, _Views]]:
-        """Run them; views by operator number, at the same places of both, which depend on the image's ``number``."""
-        if self._float is not None:
-            self._float.invoke(to_unit(image))
-        self._int8.invoke(image)
-        random, found = np.random.default_rng(number), []
-        for each in chosen:
-            index = each.operator.index
-            int8 = _real(self._int8, self._twins[index])
-            sampler = Sampler(each, int8.shape, random)
-            float_ = known.get(index) if self._float is None else sampler.views(self._float.tensor(each.image))
-            found.append((index, _Views(sampler.views(int8), float_)))
-        return found
-
-
 class Sampler:
-    """Takes what a kernel sees at places of its output that are drawn once. Outside of the image is zero.
+    """Takes what a kernel sees at places of its output that are drawn once.
 
     Args:
         each: the filter.
@@ -207,22 +211,22 @@ class Sampler:
     def __init__(self, each: Filter, shape: Sequence[int], random: np.random.Generator) -> None:
         self._depthwise = each.depthwise
         self._multiplier = each.weights.shape[3] // shape[3] if each.depthwise else 1
-        axes = zip(shape[1:3], each.weights.shape[1:3], ("h", "w"), strict=True)
-        self._axes = [_Axis(each.operator, side, kernel, name, random) for side, kernel, name in axes]
-        self.places = (self._axes[0].places, self._axes[1].places)
+        sides = zip(shape[1:3], each.weights.shape[1:3], ("h", "w"), strict=True)
+        down, along = (_Axis(each.operator, side, kernel, name, random) for side, kernel, name in sides)
+        self.places = (down.places, along.places)
         """Rows and columns of the output."""
+        inside = down.inside[:, :, None] & along.inside[:, None, :]
+        seen = down.seen[:, :, None] * shape[2] + along.seen[:, None, :]
+        self._beyond = ~inside.reshape(PLACES, -1)
+        self._seen = np.where(inside, seen, 0).reshape(PLACES, -1)
 
-    def views(self, image: Array) -> Array:
+    def views(self, image: Array, *, outside: int = 0) -> Array:
         """(groups, places, d) of (1, H, W, C): kernel rows, then columns, then channels run fastest."""
-        down, along = self._axes
-        padded = np.pad(image[0], (down.beyond, along.beyond, (0, 0)))
-        taken = [
-            padded[down.firsts + row, along.firsts + column]
-            for row, column in itertools.product(down.offsets, along.offsets)
-        ]
+        taken = image.reshape(-1, image.shape[3]).take(self._seen, axis=0)
+        taken[self._beyond] = outside
         if not self._depthwise:
-            return np.concatenate(taken, axis=1)[None]
-        return np.repeat(np.stack(taken, axis=2).transpose(1, 0, 2), self._multiplier, axis=0)
+            return taken.reshape(1, PLACES, -1)
+        return np.repeat(taken.transpose(2, 0, 1), self._multiplier, axis=0)
 
 
 class _Axis:
@@ -235,23 +239,15 @@ class _Axis:
         outputs = math.ceil((side if same else side - reach + 1) / stride)
         before = max((outputs - 1) * stride + reach - side, 0) // 2 if same else 0
         self.places = random.integers(0, outputs, PLACES)
-        self.offsets = range(0, reach, dilation)
-        self.beyond = (before, max(0, (outputs - 1) * stride + reach - before - side))
-        """Zeros in front of the image and behind it."""
-        self.firsts = self.places * stride
-        """Where each place's window begins in the padded image."""
+        self.seen = (self.places * stride - before)[:, None] + np.arange(0, reach, dilation)
+        """(places, kernel): what each window covers, perhaps outside of the image."""
+        self.inside = (self.seen >= 0) & (self.seen < side)
 
 
-def _real(session: Session, index: int) -> Array:
-    """A quantized tensor's real values, float32."""
-    found = session.graph.tensors[index].quantization
-    assert found is not None  # a full-integer model: every activation has a scale
-    return (session.tensor(index).astype(np.float32) - found.zero_points[0]) * np.float32(found.scales[0])
-
-
-def _twins(float_model: bytes, int8_model: bytes) -> dict[int, int]:
-    """By a float convolution's number, the tensor that its int8 form reads: both graphs keep their order."""
+def _twin(float_model: bytes, int8_model: bytes, each: Filter) -> int:
+    """The tensor that the filter's int8 form reads: both graphs keep the order of their convolutions."""
     ours, theirs = (
-        [each for each in read_graph(model).operators if each.name in KINDS] for model in (float_model, int8_model)
+        [operator for operator in read_graph(model).operators if operator.name in KINDS]
+        for model in (float_model, int8_model)
     )
-    return {one.index: other.inputs[0] for one, other in zip(ours, theirs, strict=True)}
+    return theirs[[one.index for one in ours].index(each.operator.index)].inputs[0]

@@ -44,8 +44,8 @@ class Moments:
 
     covariance: Array
     """float64 (d, d) of z."""
-    cross: Array
-    """float64 (d, d), covariance of x with z."""
+    cross: Array | None
+    """float64 (d, d), covariance of x with z; None where z is taken to be x."""
     mean: Array
     """float64 (d,) of x."""
     mean_int8: Array
@@ -56,9 +56,19 @@ class Moments:
         zero = np.zeros_like(self.mean)
         return Moments(
             covariance=self.covariance + np.outer(self.mean_int8, self.mean_int8),
-            cross=self.cross + np.outer(self.mean, self.mean_int8),
+            cross=None if self.cross is None else self.cross + np.outer(self.mean, self.mean_int8),
             mean=zero,
             mean_int8=zero,
+        )
+
+    def rescaled(self, factors: Array) -> "Moments":
+        """Of values multiplied by factors (d,)."""
+        products = np.outer(factors, factors)
+        return Moments(
+            covariance=self.covariance * products,
+            cross=None if self.cross is None else self.cross * products,
+            mean=self.mean * factors,
+            mean_int8=self.mean_int8 * factors,
         )
 
 
@@ -82,7 +92,9 @@ def best_rounding(weights: Array, moments: Moments) -> Array:
     """
     damping = np.diag(np.full(len(moments.mean), _damping(moments.covariance)))
     hessian = moments.covariance + damping
-    wanted = np.linalg.solve(hessian, (weights @ (moments.cross + damping)).T).T
+    wanted = weights
+    if moments.cross is not None:
+        wanted = np.linalg.solve(hessian, (weights @ (moments.cross + damping)).T).T
     scales = _scales(wanted)
     loudest = np.abs(wanted).argmax(axis=1)
     levels = _in_sequence(wanted, scales, hessian)

@@ -13,7 +13,7 @@ from octopix.graph import Graph, read_graph
 from octopix.latency import measure_alternating
 from octopix.margins import round_up
 from octopix.runtime import open_session
-from quantize.corrections import Candidate
+from quantize.candidate import Candidate
 from quantize.embed import with_ranges
 from quantize.filters import KINDS, filters, with_constants
 from quantize.mlir import quantize_int8

@@ -13,7 +13,8 @@ from typing import Any
 from octopix.card import Quality
 from octopix.complexity import complexity
 from octopix.graph import read_graph
-from quantize.corrections import Candidate, Judge
+from quantize.candidate import Candidate
+from quantize.corrections import Judge
 from quantize.selective import layers, mixed
 
 VERSION = 1

@@ -21,7 +21,8 @@ from octopix.margins import round_up
 from octopix.receptive import geometry
 from quantize.calibration_set import CalibrationSet, calibration_set
 from quantize.calibrators import CALIBRATORS, Range
-from quantize.corrections import Candidate, Corrected, Corrector, Judge, correct
+from quantize.candidate import Candidate
+from quantize.corrections import Corrected, Corrector, Judge, correct
 from quantize.embed import embed_card
 from quantize.export import to_dynamic, to_float16, to_float32
 from quantize.filters import separated

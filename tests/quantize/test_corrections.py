@@ -1,5 +1,6 @@
 """Corrections: kept where they help, and only there."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -11,12 +12,15 @@ from octopix.graph import constant, read_graph
 from octopix.runtime import open_session
 from quantize import corrections, moments
 from quantize.calibrators import CALIBRATORS
+from quantize.candidate import Candidate
 from quantize.checks import check
-from quantize.corrections import CORRECTIONS, Candidate, Corrector, Judge, correct, rounded_after_training
+from quantize.corrections import CORRECTIONS, Corrector, Judge, correct, rounded_after_training
+from quantize.equalization import equalized
 from quantize.export import to_float32
 from quantize.filters import constants_of, filters, separated, with_constants
-from quantize.moments import float_views, gather
+from quantize.moments import float_views, moments_of, observe, observe_both
 from quantize.schemes import CORRECTIONS as NAMES
+from quantize.solving import Lesson, solved_alone
 from quantize.transfer import transferred
 
 Make = Callable[[str], Any]
@@ -117,18 +121,58 @@ def test_of_deep_networks_the_tail_is_rounded_in_turn(
 @pytest.mark.parametrize("name", ["espcn", "separable"])
 def test_float_views_that_are_kept_are_those_taken_anew(corrector: Any, name: str) -> None:
     bench = corrector(name)
-    start = bench.start
-    chosen = filters(read_graph(start.float_model))
-    known = float_views(start.float_model, chosen, bench.teachers)
-    assert known is not None
-    for each in chosen:
-        anew, kept = (
-            gather(start.float_model, start.int8, [each], bench.teachers, known=views)[each.operator.index]
-            for views in (None, known)
+    start, kept = bench.start, bench.lesson(bench.start).views
+    assert kept is not None
+    alone, of_kept = observe(start.float_model, start.filters, bench.teachers), moments_of(kept, start.filters)
+    for each in start.filters:
+        index = each.operator.index
+        both = (
+            observe_both(start.float_model, start.int8, each, bench.teachers, known=known)
+            for known in (None, (views[index] for views in kept))
         )
-        for one, other in zip(anew, kept, strict=True):
+        for one, other in zip(*both, strict=True):
             assert np.array_equal(one.cross, other.cross)
             assert np.array_equal(one.mean, other.mean)
+        for one, other in zip(alone[index], of_kept[index], strict=True):
+            assert np.array_equal(one.covariance, other.covariance)
+
+
+@pytest.mark.parametrize("name", ["espcn", "shuffled"])
+def test_what_equalized_layers_see_need_not_be_gathered_again(corrector: Any, name: str) -> None:
+    def seen_by(candidates: list[Candidate], lesson: Lesson) -> list[Any]:
+        seen: list[Any] = []
+
+        def rule(each: Any, moments: Any) -> dict[int, Any]:
+            seen.append(moments)
+            return {}
+
+        solved_alone(candidates, rule, lesson)
+        return seen
+
+    bench = corrector(name)
+    found = equalized(bench.start.float_model, bench.peaks, strength=1)
+    assert found.factors
+    scaled = Candidate(found.model, bench.ranges(found.factors), factors=found.factors)
+    shared = seen_by([bench.start, scaled], bench.lesson(bench.start))[1::2]  # layer by layer, of both
+    anew = seen_by([dataclasses.replace(scaled, factors={})], Lesson(bench.teachers, None, bench.watch))
+    for (one,), (other,) in zip(shared, anew, strict=True):
+        loudest = np.diag(other.covariance).max()
+        # The same float32 network with other constants: sums round otherwise in their seventh digit.
+        assert np.allclose(one.covariance, other.covariance, rtol=0, atol=1e-5 * loudest)
+        assert np.allclose(one.mean, other.mean, rtol=0, atol=1e-5 * np.sqrt(loudest))
+
+
+def test_a_layer_that_reads_the_image_is_not_rounded_again(corrector: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    turns: list[int] = []
+
+    def in_turn(current: Candidate, chosen: Any, *others: Any) -> Candidate:
+        turns.extend(each.image for each in chosen)
+        return current
+
+    monkeypatch.setattr(corrections, "solved_in_turn", in_turn)
+    bench = corrector("espcn")
+    correct(bench, ["adaround"])
+    assert turns == [each.image for each in bench.start.filters[1:]]
 
 
 def test_views_that_need_too_much_memory_are_not_kept(corrector: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,126 @@
+"""A candidate's weights and biases, solved layer by layer for what each layer sees.
+
+Either every layer is taken for itself, as if those in front of it made no error, or one after the other, each making up
+for what the int8 model gets wrong before it.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from threadpoolctl import threadpool_limits
+
+from quantize.candidate import Candidate
+from quantize.filters import Filter
+from quantize.moments import Views, batches, float_views, moments_of, observe, observe_both
+from quantize.rounding import Moments, best_bias, best_rounding, nearest
+
+Array = npt.NDArray[Any]
+Watch = Callable[[str, int, int], None]
+
+Rule = Callable[[Filter, Sequence[Moments]], dict[int, Array]]
+"""From a filter and its moments, one per group, to its new constants by tensor number."""
+
+_one_thread = threadpool_limits.wrap(limits=1, user_api="blas")
+"""The interpreters have all cores: NumPy's threads would wait for them."""
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What layers learn from."""
+
+    images: Sequence[Array]
+    """uint8 (1, H, W, C)."""
+    views: Views | None
+    """What the float model, channels not rescaled, shows each of its filters; None where that is too much to keep."""
+    watch: Watch
+
+
+@_one_thread
+def solved_alone(candidates: Sequence[Candidate], rule: Rule, lesson: Lesson) -> list[Candidate]:
+    """Each layer for itself, in forms of one model, of which the first has no channel rescaled.
+
+    What layers see is gathered once for all forms.
+    """
+    base, *_ = candidates
+    layers = list(zip(*(candidate.filters for candidate in candidates), strict=True))
+    changes: list[dict[int, Array]] = [{} for _ in candidates]
+    for batch in batches(base.filters):
+        seen = moments_of(lesson.views, batch) if lesson.views else observe(base.float_model, batch, lesson.images)
+        for forms in (each for each in layers if each[0].operator.index in seen):
+            moments = seen.pop(forms[0].operator.index)
+            for each, candidate, change in zip(forms, candidates, changes, strict=True):
+                scaling = _scaling(each, candidate.factors)
+                own = moments if scaling is None else [one.rescaled(scaling) for one in moments]
+                change.update(rule(each, own))
+            lesson.watch("correct", len(layers) - len(seen), len(layers))
+    return [candidate.changed(change) for candidate, change in zip(candidates, changes, strict=True)]
+
+
+@_one_thread
+def solved_in_turn(current: Candidate, chosen: Sequence[Filter], rule: Rule, lesson: Lesson) -> Candidate:
+    """One layer after the other, each on what the int8 model, so far, gives."""
+    views, factors = lesson.views, current.factors
+    if views is None:
+        views, factors = float_views(current.float_model, chosen, lesson.images), {}
+    for number, each in enumerate(chosen, start=1):
+        known = None if views is None else _rescaled(views, each, _scaling(each, factors))
+        moments = observe_both(current.float_model, current.int8, each, lesson.images, known=known)
+        current = current.changed(rule(each, moments))
+        lesson.watch("correct", number, len(chosen))
+    return current
+
+
+def with_mean_outputs(current: Candidate, images: Sequence[Array]) -> Candidate:
+    """Biases alone, for weights rounded to nearest, which the quantizer will do."""
+    seen = observe(current.float_model, current.filters, images, covariances=False)
+    changes = [_new_biases(each, seen[each.operator.index]) for each in current.filters]
+    return current.changed({index: values for change in changes for index, values in change.items()})
+
+
+def weights_and_biases(each: Filter, moments: Sequence[Moments]) -> dict[int, Array]:
+    """The rule for weights that may leave a mean error, and biases that take it away."""
+    rows = np.split(_rows(each), len(moments))
+    rounded = [best_rounding(part, moment) for part, moment in zip(rows, moments, strict=True)]
+    parts = zip(np.split(each.bias, len(moments)), rows, rounded, moments, strict=True)
+    biases = [best_bias(bias, weights, new, moment) for bias, weights, new, moment in parts]
+    return each.replaced(weights=_unrowed(np.concatenate(rounded), each), bias=np.concatenate(biases))
+
+
+def weights_alone(each: Filter, moments: Sequence[Moments]) -> dict[int, Array]:
+    """The rule for weights whose mean error counts, too: biases stay."""
+    parts = zip(np.split(_rows(each), len(moments)), moments, strict=True)
+    rounded = [best_rounding(rows, moment.about_zero()) for rows, moment in parts]
+    return each.replaced(weights=_unrowed(np.concatenate(rounded), each))
+
+
+def _scaling(each: Filter, factors: Mapping[int, Array]) -> Array | None:
+    """(d,) that what a filter sees is multiplied by; None where that stays as it is, as with all depthwise filters."""
+    own = factors.get(each.image)
+    return None if own is None else np.tile(own, each.weights[0].size // len(own)).astype(np.float64)
+
+
+def _rescaled(views: Views, each: Filter, scaling: Array | None) -> Iterator[Array]:
+    """One filter's views, image by image."""
+    for image in views:
+        own = image[each.operator.index]
+        yield own if scaling is None else own * scaling.astype(np.float32)
+
+
+def _new_biases(each: Filter, moments: Sequence[Moments]) -> dict[int, Array]:
+    groups = zip(np.split(_rows(each), len(moments)), np.split(each.bias, len(moments)), moments, strict=True)
+    return each.replaced(
+        bias=np.concatenate([best_bias(bias, rows, nearest(rows), moment) for rows, bias, moment in groups])
+    )
+
+
+def _rows(each: Filter) -> Array:
+    """Weights as float64 (outputs, d): d runs over kernel rows, columns and, last, the inputs an output sees."""
+    weights = each.weights.astype(np.float64)
+    return weights.reshape(-1, weights.shape[3]).T if each.depthwise else weights.reshape(len(weights), -1)
+
+
+def _unrowed(rows: Array, each: Filter) -> Array:
+    return (rows.T if each.depthwise else rows).reshape(each.weights.shape)
