@@ -86,9 +86,10 @@ class Judge:
 
     def error(self, int8_model: bytes) -> float:
         """Mean squared error against float."""
+        wanted = self.wanted
 
         def of(number: int, made: Array) -> float:
-            difference = made * np.float32(1 / 255) - self.wanted[number]
+            difference = made * np.float32(1 / 255) - wanted[number]
             return float(np.mean(np.square(difference), dtype=np.float64))
 
         return float(np.mean([*self._run(int8_model, of)]))
