@@ -24,6 +24,7 @@ from octopix.latency import available_cores
 from octopix.runtime import Session, open_session
 from quantize.calibrators import Calibrator, Range
 from quantize.candidate import Candidate
+from quantize.colours import vivid
 from quantize.equalization import equalized, knots
 from quantize.filters import filters, separated, tail
 from quantize.mean_shift import with_whole_mean
@@ -137,7 +138,7 @@ class Corrector:
 
     @property
     def statistics(self) -> dict[int, TensorStatistics]:
-        """Of the crops that teach; channel by channel where channels can be rescaled."""
+        """Of the crops that teach, some of them `vivid`, too; channel by channel where channels can be rescaled."""
         return self._seen[0]
 
     def lesson(self, uncorrected: Candidate) -> Lesson:
@@ -181,13 +182,14 @@ class Corrector:
             if place in numbers:
                 views[numbers[place]] = shown(session, chosen, numbers[place])
 
+        images = (*self.learned, *vivid(self.learned))
         statistics = collect(
             self._model,
-            map(to_unit, self.learned),
+            map(to_unit, images),
             tensors=tensors,
             by_channel=free,
             look=None if is_too_much(chosen, len(numbers)) else look,
-            watch=lambda done: self.watch("calibrate again", done, len(self.learned)),
+            watch=lambda done: self.watch("calibrate again", done, len(images)),
         )
         return statistics, views if views[0] else None
 

@@ -12,8 +12,10 @@ import tf_keras
 from octopix.card import Fidelity, Quality
 from octopix.errors import ConfigError
 from octopix.graph import read_graph
+from octopix.images import Array
 from quantize import export
 from quantize.calibrators import Range
+from quantize.colours import partly_vivid
 from quantize.corrections import rounded_after_training
 from quantize.filters import constants_of, filters, separated
 from quantize.mean_shift import mean_shift, with_shift
@@ -97,7 +99,7 @@ def int8_qat(bench: Workbench, scheme: Scheme) -> Made:
         ranges,
         rival=corrected.candidate.int8,
         teacher=model,
-        draw=lambda step: bench.patches.draw(step)[0],
+        draw=lambda step: _patches(bench, step),
         finish=finish,
         judge=judge,
         settings=settings,
@@ -119,7 +121,7 @@ def _resume(bench: Workbench, scheme: Scheme, settings: str) -> "Resume | None":
         return None
     from quantize.resume import SUFFIX, Resume
 
-    patches = (bench.patches.draw(step)[0].tobytes() for step in range(STAMPED))
+    patches = (_patches(bench, step).tobytes() for step in range(STAMPED))
     judges = (image.tobytes() for pair in bench.validation.pairs for image in pair)
     start, unit = bench.corrected(scheme).candidate.int8, type(bench.validation).__name__
     digest = hashlib.sha256()
@@ -127,6 +129,11 @@ def _resume(bench: Workbench, scheme: Scheme, settings: str) -> "Resume | None":
         digest.update(hashlib.sha256(fact).digest())
     stamp = digest.hexdigest()
     return Resume(bench.folder / f".{scheme.name}.{stamp[:8]}{SUFFIX}", stamp)
+
+
+def _patches(bench: Workbench, step: int) -> Array:
+    """What training sees in a step."""
+    return partly_vivid(bench.patches.draw(step)[0])
 
 
 def _score(found: Quality | Fidelity) -> float:

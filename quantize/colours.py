@@ -1,0 +1,48 @@
+"""Colours that photographs seldom hold, and users' pictures do: neon light, charts, clothes.
+
+Where a network's first layers take colours apart, saturated ones excite it further than any photograph of a calibration
+set, and ranges made for photographs clip them: LESRCNN ×4's int8 was off by up to tens of levels on a picture of
+coloured smoke, 34 dB from the float model where other pictures are at 52.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[Any]
+
+SHARE = 8
+"""One picture in so many gets vivid colours. Of 4 and 8 either mends LESRCNN ×2 and ×4; 1 costs photographs 1.5 dB of
+fidelity."""
+
+SATURATION = 3
+"""How many times as far from its luma each colour is then, clipped to what bytes hold."""
+
+LUMA: Array = np.array([0.299, 0.587, 0.114], np.float32)
+"""Of R, G and B (BT.601)."""
+
+
+def vivid(pictures: Sequence[Array]) -> tuple[Array, ...]:
+    """Every ``SHARE``-th picture once more, its colours saturated; none where there are no colours.
+
+    Args:
+        pictures: uint8 (1, H, W, C), RGB if C is 3.
+    """
+    return tuple(map(_saturated, pictures[::SHARE])) if pictures[0].shape[-1] == len(LUMA) else ()
+
+
+def partly_vivid(batch: Array) -> Array:
+    """The batch, uint8 (B, H, W, C), with every ``SHARE``-th picture saturated; as it is where there are no colours."""
+    mixed = batch.copy()
+    if batch.shape[-1] == len(LUMA):
+        mixed[::SHARE] = _saturated(batch[::SHARE])
+    return mixed
+
+
+def _saturated(pictures: Array) -> Array:
+    """uint8 (B, H, W, 3), whose luma stays but for the clip."""
+    luma = (pictures @ LUMA)[..., None]
+    found: Array = np.clip(np.rint(luma + SATURATION * (pictures - luma)), 0, 255)
+    return found.astype(np.uint8)

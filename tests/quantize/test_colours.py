@@ -1,0 +1,76 @@
+"""Vivid colours: which pictures get them, and what they mend."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import skimage.data
+import tf_keras
+
+from octopix.runtime import open_session
+from quantize import corrections
+from quantize.calibrators import CALIBRATORS
+from quantize.colours import LUMA, SHARE, partly_vivid, vivid
+from quantize.corrections import Corrector, Judge
+from quantize.export import to_float32
+
+
+def test_every_so_manyth_picture_comes_once_more(photographs: list[Any]) -> None:
+    coloured = [np.uint8(255 * each * (1, 0.8, 0.6)) for each in photographs] * SHARE
+    found = vivid(coloured)
+    assert len(found) == len(photographs)
+    for one, other in zip(found, coloured[::SHARE], strict=True):
+        assert one.dtype == np.uint8
+        assert np.ptp(one, axis=-1).mean() > np.ptp(other, axis=-1).mean()
+
+
+def test_luma_stays_where_bytes_hold_the_colour() -> None:
+    picture = np.full((1, 4, 4, 3), (110, 120, 130), np.uint8)
+    (found,) = vivid([picture])
+    assert np.ptp(found) == pytest.approx(60, abs=1)  # three times 20, rounded
+    assert np.allclose(found @ LUMA, picture @ LUMA, atol=0.5)  # rounded to bytes
+
+
+def test_grey_stays_grey() -> None:
+    ramp = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
+    assert vivid([ramp]) == ()
+    assert np.array_equal(partly_vivid(ramp), ramp)
+    grey = np.repeat(ramp, 3, axis=3)
+    assert np.abs(vivid([grey])[0].astype(int) - grey).max() <= 1  # rounding
+
+
+def test_a_batch_keeps_its_other_pictures() -> None:
+    batch = np.random.default_rng(0).integers(0, 256, (SHARE + 1, 8, 8, 3), np.uint8)
+    found = partly_vivid(batch)
+    changed = [not np.array_equal(one, other) for one, other in zip(found, batch, strict=True)]
+    assert changed == [True, *[False] * (SHARE - 1), True]
+
+
+def test_int8_holds_colours_that_calibration_has_not_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a network that works on differences of colours, calibrated on pale photographs."""
+    astronaut = skimage.data.astronaut()
+    pale = astronaut @ LUMA[:, None] + (astronaut - astronaut @ LUMA[:, None]) / 2
+    tiles = np.uint8(pale.reshape(8, 64, 8, 64, 3).transpose(0, 2, 1, 3, 4).reshape(-1, 1, 64, 64, 3))
+    judge, flags = Judge(_by_differences(), list(tiles)), np.zeros((1, 64, 64, 3), np.uint8)
+    flags[:, :32, :, 0], flags[:, 32:, :, 1:] = 255, 255  # red, cyan
+
+    def furthest_off() -> int:
+        int8 = Corrector(judge, CALIBRATORS["mse"]).start.int8
+        return int(np.abs(open_session(int8).invoke(flags).astype(int) - flags).max())
+
+    held = furthest_off()
+    monkeypatch.setattr(corrections, "vivid", lambda pictures: ())
+    assert held < furthest_off() / 4  # 255 levels of red against what half the saturation leaves
+
+
+def _by_differences() -> bytes:
+    """A network that gives the image back: G, and R and B as G plus what they are more, less what they are less."""
+    layers, image = tf_keras.layers, tf_keras.Input((None, None, 3), name="image")
+    apart = layers.Conv2D(5, 1, activation="relu", name="apart")
+    together = layers.Conv2D(3, 1, name="together")
+    model = tf_keras.Model(image, together(apart(image)))
+    differences = np.float32([[1, -1, 0, 0, 0], [-1, 1, 1, -1, 1], [0, 0, 0, 1, -1]])
+    apart.set_weights([differences[None, None], np.zeros(5)])  # R − G, G − R, G, B − G, G − B
+    sums = np.float32([[1, 0, 0], [-1, 0, 0], [1, 1, 1], [0, 0, 1], [0, 0, -1]])
+    together.set_weights([sums[None, None], np.zeros(3)])
+    return to_float32(model, height=64, width=64)
