@@ -30,7 +30,7 @@ def vivid(pictures: Sequence[Array]) -> tuple[Array, ...]:
     Args:
         pictures: uint8 (1, H, W, C), RGB if C is 3.
     """
-    return tuple(map(_saturated, pictures[::SHARE])) if pictures[0].shape[-1] == len(LUMA) else ()
+    return tuple(_saturated(each) for each in pictures[::SHARE] if each.shape[-1] == len(LUMA))
 
 
 def partly_vivid(batch: Array) -> Array:

@@ -53,12 +53,12 @@ STRENGTH = 0.5
 to the first and last."""
 
 STRENGTHS_ROUNDED = (0.5, 1.0)
-"""Those tried in front of adaptive rounding. None of 0, 0.5 and 1 is best everywhere: ESPCN ×4 is at 51.6, 53.6 and
-51.0 dB of fidelity then, ESPCN ×2 at 51.8, 55.0 and 56.0, SRResNet ×4 at 41.2, 44.6 and 42.9."""
+"""Those tried in front of adaptive rounding. None of 0, 0.5 and 1 is best everywhere: ESPCN ×4 is at 51.6, 53.2 and
+52.4 dB of fidelity then, ESPCN ×2 at 51.8, 54.6 and 56.0, SRResNet ×4 at 41.2, 44.6 and 42.9."""
 
 SHALLOW = 8
 """Networks of up to so many convolutions are rounded a second time, one layer after the other, each making up for those
-before it; of deeper ones their tail (`quantize.filters.tail`). It won 1.4 dB of fidelity on SRCNN and 0.1 on ESPCN ×2.
+before it; of deeper ones their tail (`quantize.filters.tail`). It won 1.6 dB of fidelity on SRCNN and 0.3 on ESPCN ×2.
 All of LESRCNN ×2, in six stages, lost 3.2 dB, since what its shortcuts carry past a layer cannot be made up for there;
 its tail alone won 0.9 dB, and nothing by the published weights."""
 

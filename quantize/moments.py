@@ -129,7 +129,7 @@ def batches(chosen: Sequence[Filter]) -> list[tuple[Filter, ...]]:
     groups: list[list[Filter]] = [[]]
     room = MEMORY
     for each in chosen:
-        need = 8 * _Sums(each, covariances=True).elements
+        need = 2 * 8 * _Sums(each, covariances=True).elements  # sums, and the covariances made of them
         if groups[-1] and need > room:
             groups.append([])
             room = MEMORY

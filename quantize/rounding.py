@@ -63,10 +63,10 @@ class Moments:
 
     def rescaled(self, factors: Array) -> "Moments":
         """Of values multiplied by factors (d,)."""
-        products = np.outer(factors, factors)
+        columns = factors[:, None]
         return Moments(
-            covariance=self.covariance * products,
-            cross=None if self.cross is None else self.cross * products,
+            covariance=self.covariance * factors * columns,
+            cross=None if self.cross is None else self.cross * factors * columns,
             mean=self.mean * factors,
             mean_int8=self.mean_int8 * factors,
         )

@@ -47,6 +47,7 @@ def solved_alone(candidates: Sequence[Candidate], rule: Rule, lesson: Lesson) ->
     base, *_ = candidates
     layers = list(zip(*(candidate.filters for candidate in candidates), strict=True))
     changes: list[dict[int, Array]] = [{} for _ in candidates]
+    done = 0
     for batch in batches(base.filters):
         seen = moments_of(lesson.views, batch) if lesson.views else observe(base.float_model, batch, lesson.images)
         for forms in (each for each in layers if each[0].operator.index in seen):
@@ -55,7 +56,8 @@ def solved_alone(candidates: Sequence[Candidate], rule: Rule, lesson: Lesson) ->
                 scaling = _scaling(each, candidate.factors)
                 own = moments if scaling is None else [one.rescaled(scaling) for one in moments]
                 change.update(rule(each, own))
-            lesson.watch("correct", len(layers) - len(seen), len(layers))
+            done += 1
+            lesson.watch("correct", done, len(layers))
     return [candidate.changed(change) for candidate, change in zip(candidates, changes, strict=True)]
 
 
