@@ -26,7 +26,8 @@ class Candidate:
     constants: Mapping[int, Array] = field(default_factory=dict)
     """By tensor number: what takes the place of the float model's weights and biases in the int8 model."""
     factors: Mapping[int, Array] = field(default_factory=dict)
-    """By tensor number: what equalization has multiplied the float model's channels by."""
+    """By tensor number: what equalization has multiplied the float model's channels by. In all else, the float model
+    computes what the uncorrected candidate's does: layers' views are gathered there alone."""
 
     @cached_property
     def int8(self) -> bytes:

@@ -29,10 +29,10 @@ from quantize.equalization import equalized, knots
 from quantize.filters import filters, separated, tail
 from quantize.mean_shift import with_whole_mean
 from quantize.moments import Views, float_views, is_too_much, shown
-from quantize.ranges import calibrate, calibrated_tensors, complete, scaled_image
+from quantize.progress import Watch
+from quantize.ranges import calibrate, calibrated_tensors, complete
 from quantize.solving import (
     Lesson,
-    Watch,
     solved_alone,
     solved_in_turn,
     weights_alone,
@@ -54,7 +54,8 @@ to the first and last."""
 
 STRENGTHS_ROUNDED = (0.5, 1.0)
 """Those tried in front of adaptive rounding. None of 0, 0.5 and 1 is best everywhere: ESPCN ×4 is at 51.6, 53.2 and
-52.4 dB of fidelity then, ESPCN ×2 at 51.8, 54.6 and 56.0, SRResNet ×4 at 41.2, 44.6 and 42.9."""
+52.4 dB of fidelity then, ESPCN ×2 at 51.8, 54.6 and 56.0, SRResNet ×4 at 41.2, 44.6 and 42.9 (SRResNet
+before ranges held vivid colours)."""
 
 SHALLOW = 8
 """Networks of up to so many convolutions are rounded a second time, one layer after the other, each making up for those
@@ -114,11 +115,13 @@ class Corrector:
     Args:
         judge: of the float model, decides what is kept.
         calibrator: finds the ranges.
+        rounds: whether weights will be rounded adaptively, for which layers' views are kept.
         watch: told of the progress.
     """
 
     judge: Judge
     calibrator: Calibrator
+    rounds: bool = True
     watch: Watch = field(default=lambda what, done, total: None)
 
     @cached_property
@@ -188,7 +191,7 @@ class Corrector:
             map(to_unit, images),
             tensors=tensors,
             by_channel=free,
-            look=None if is_too_much(chosen, len(numbers)) else look,
+            look=look if self.rounds and not is_too_much(chosen, len(numbers)) else None,
             watch=lambda done: self.watch("calibrate again", done, len(images)),
         )
         return statistics, views if views[0] else None
@@ -231,7 +234,11 @@ class Corrected:
 
 
 Correction = Callable[[Corrector, Sequence[Form], Collection[str]], Iterable[Form]]
-"""From the forms so far, the uncorrected one first, and the names of all corrections asked for, to further forms."""
+"""From the forms so far, the uncorrected one first, and the names of all corrections asked for, to further forms.
+
+A form whose channels were rescaled says so (`Candidate.factors`); one that adaptive rounding will follow may be
+unjudged.
+"""
 
 
 def equalize_channels(corrector: Corrector, forms: Sequence[Form], names: Collection[str]) -> Iterator[Form]:
@@ -271,8 +278,7 @@ def round_adaptively(corrector: Corrector, forms: Sequence[Form], names: Collect
     graph, everything = read_graph(best.candidate.float_model), best.candidate.filters
     shallow = len(everything) <= SHALLOW
     last = everything if shallow else tail(graph, everything)
-    exact = {*graph.inputs, *scaled_image(graph)}
-    misled = [each for each in last if each.image not in exact]  # one that reads the image is already solved for it
+    misled = [each for each in last if each.image not in graph.inputs]  # one that reads the image is solved for it
     if misled:
         in_turn = solved_in_turn(best.candidate, misled, rule, lesson)
         how = "adaround in turn" if shallow else "adaround (tail in turn)"

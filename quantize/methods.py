@@ -156,7 +156,7 @@ def _qat_start(
     exact = scaled_image(read_graph(equalized))
     start = transferred(model, plain, constants_of(equalized if shift is None else with_shift(equalized, shift.added)))
     if start is None:
-        calibrated = bench.ranges(str(scheme.calibrator))
+        calibrated = corrected.start.ranges  # `separated` leaves activations their numbers
         return model, {index: found for index, found in calibrated.items() if index not in exact}, ()
     orders = (activations(read_graph(each)) for each in (plain, export.to_float32(start)))
     ranges = corrected.candidate.ranges

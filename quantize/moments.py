@@ -2,7 +2,7 @@
 
 A form runs with every tensor kept readable; around places drawn at random, the same for both forms, the values under
 the kernel are taken. Memory does not grow with the number of images, but where the float form's views are kept for
-several gatherings (`float_views`), and then no further than `MEMORY`.
+several gatherings (`float_views`, `shown`), and then no further than `MEMORY`.
 """
 
 import math
@@ -250,4 +250,5 @@ def _twin(float_model: bytes, int8_model: bytes, each: Filter) -> int:
         [operator for operator in read_graph(model).operators if operator.name in KINDS]
         for model in (float_model, int8_model)
     )
-    return theirs[[one.index for one in ours].index(each.operator.index)].inputs[0]
+    twins = {one.index: other.inputs[0] for one, other in zip(ours, theirs, strict=True)}
+    return twins[each.operator.index]

@@ -14,9 +14,10 @@ from quantize.checks import check
 from quantize.embed import embed_card
 from quantize.filters import separated
 from quantize.methods import METHODS
+from quantize.progress import Watch
 from quantize.schemes import Scheme, parse_scheme
 from quantize.selective import named
-from quantize.workbench import Subject, Watch, Workbench, load_subject
+from quantize.workbench import Subject, Workbench, load_subject
 from train.data.sources import DataHome
 
 BASELINE = "float32"

@@ -1,15 +1,15 @@
 """A progress bar for what the workbench tells."""
 
 import contextlib
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, TextIO
+from collections.abc import Callable, Iterator
+from typing import TextIO
 
-if TYPE_CHECKING:
-    from quantize.workbench import Watch
+Watch = Callable[[str, int, int], None]
+"""Told what is being done, how much of it is done, and out of how much."""
 
 
 @contextlib.contextmanager
-def progress(screen: TextIO) -> "Iterator[Watch]":
+def progress(screen: TextIO) -> Iterator[Watch]:
     """A bar on ``screen`` for a terminal; silence elsewhere."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn

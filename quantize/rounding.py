@@ -40,7 +40,10 @@ BLOCK = 128
 
 @dataclass(frozen=True)
 class Moments:
-    """What the kernel of a layer sees: d values around n places, by the float model (x) and by the int8 model (z)."""
+    """What the kernel of a layer sees: d values around n places, by the float model (x) and by the int8 model (z).
+
+    Where a layer is taken for itself, the int8 model is taken to see what the float model sees.
+    """
 
     covariance: Array
     """float64 (d, d) of z."""

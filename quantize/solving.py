@@ -15,10 +15,10 @@ from threadpoolctl import threadpool_limits
 from quantize.candidate import Candidate
 from quantize.filters import Filter
 from quantize.moments import Views, batches, float_views, moments_of, observe, observe_both
+from quantize.progress import Watch
 from quantize.rounding import Moments, best_bias, best_rounding, nearest
 
 Array = npt.NDArray[Any]
-Watch = Callable[[str, int, int], None]
 
 Rule = Callable[[Filter, Sequence[Moments]], dict[int, Array]]
 """From a filter and its moments, one per group, to its new constants by tensor number."""
@@ -75,6 +75,7 @@ def solved_in_turn(current: Candidate, chosen: Sequence[Filter], rule: Rule, les
     return current
 
 
+@_one_thread
 def with_mean_outputs(current: Candidate, images: Sequence[Array]) -> Candidate:
     """Biases alone, for weights rounded to nearest, which the quantizer will do."""
     seen = observe(current.float_model, current.filters, images, covariances=False)

@@ -27,6 +27,7 @@ from quantize.embed import embed_card
 from quantize.export import to_dynamic, to_float16, to_float32
 from quantize.filters import separated
 from quantize.own_images import Faithfulness, OwnImages
+from quantize.progress import Watch
 from quantize.ranges import calibrate, calibrated_tensors, complete
 from quantize.schemes import Kind, Scheme, parse_scheme
 from quantize.statistics import TensorStatistics, collect
@@ -53,9 +54,6 @@ EXPORTS: Mapping[Kind, Callable[[tf_keras.Model], bytes]] = {
     "dynamic": to_dynamic,
 }
 """Float forms of a Keras model."""
-
-Watch = Callable[[str, int, int], None]
-"""Told what is being done, how much of it is done, and out of how much."""
 
 
 @dataclass(frozen=True)
@@ -192,7 +190,8 @@ class Workbench:
 
     def corrector(self, scheme: Scheme) -> Corrector:
         """For corrections of this model; what it finds out is its own."""
-        return Corrector(self.judge, CALIBRATORS[str(scheme.calibrator)], watch=self.watch)
+        rounds = "adaround" in scheme.corrections
+        return Corrector(self.judge, CALIBRATORS[str(scheme.calibrator)], rounds=rounds, watch=self.watch)
 
     @cached_property
     def _corrected(self) -> dict[tuple[str, tuple[str, ...]], Corrected]:
