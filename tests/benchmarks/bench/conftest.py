@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as tflite
 
 from benchmarks.bench import flatbuffer
 from benchmarks.bench.suites import Suite, check_suite
@@ -25,17 +26,24 @@ def plain(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def deadly() -> bytes:
-    """A well-formed file that ends the process: XNNPACK looks for weights that are left out."""
-    content = flatbuffer.convolution(side=8, channels=4, filters=4, taps=3, dtype="float32")
-    whole = flatbuffer.unpacked(content)
-    (graph,) = whole.subgraphs
-    graph.operators[0].inputs = np.array([0, -1, 2], np.int32)
+    """A well-formed file that ends the process: its only graph asks for itself, until the stack is full."""
+    itself = tflite.IfOptionsT()
+    itself.thenSubgraphIndex = itself.elseSubgraphIndex = 0
+    operator = tflite.OperatorT()
+    operator.inputs, operator.outputs = np.array([1, 0], np.int32), np.array([2], np.int32)
+    operator.builtinOptionsType, operator.builtinOptions = tflite.BuiltinOptions.IfOptions, itself
+    code = tflite.OperatorCodeT()
+    code.builtinCode = code.deprecatedBuiltinCode = tflite.BuiltinOperator.IF
+    code.version = 1
+    condition = flatbuffer.tensor_of("condition", (1,), "int8", buffer=1)
+    condition.type = tflite.TensorType.BOOL
+    picture, restored = (flatbuffer.tensor_of(name, (1, 8, 8, 4), "float32") for name in ("input", "output"))
     return flatbuffer.packed(
-        tensors=graph.tensors,
-        operators=graph.operators,
-        codes=whole.operatorCodes,
-        buffers=whole.buffers,
-        ports=flatbuffer.Ports((0,), (3,)),
+        tensors=[picture, condition, restored],
+        operators=[operator],
+        codes=[code],
+        buffers=[flatbuffer.buffer_of(), flatbuffer.buffer_of(np.array([1], np.uint8))],
+        ports=flatbuffer.Ports((0,), (2,)),
     )
 
 

@@ -38,8 +38,7 @@ def test_a_crash_of_the_runtime_fails_its_cell_alone(
     assert failed.keys() == {"int8-ptq-deadly", "int8-ptq-foreign"}
     crash, foreign = failed["int8-ptq-deadly"], failed["int8-ptq-foreign"]
     assert crash is not None
-    # What lies where the missing tensor would be decides: SIGSEGV mostly, now and then an allocation that fails.
-    assert crash.exit_code not in {0, 2}
+    assert crash.exit_code < 0
     assert foreign is not None
     assert foreign.exit_code == 2
     assert "expected a TFLite model" in foreign.words
