@@ -33,11 +33,16 @@ def vivid(pictures: Sequence[Array]) -> tuple[Array, ...]:
     return tuple(_saturated(each) for each in pictures[::SHARE] if each.shape[-1] == len(LUMA))
 
 
-def partly_vivid(batch: Array) -> Array:
-    """The batch, uint8 (B, H, W, C): if in colour, its first picture and every ``SHARE``-th behind it are saturated."""
-    mixed = batch.copy()
+def partly_vivid(batch: Array, *, seen: int = 0) -> Array:
+    """The batch, if in colour with every ``SHARE``-th picture saturated.
+
+    Args:
+        batch: uint8 (B, H, W, C).
+        seen: pictures of the batches before it, which are counted, too.
+    """
+    mixed, first = batch.copy(), -seen % SHARE
     if batch.shape[-1] == len(LUMA):
-        mixed[::SHARE] = _saturated(batch[::SHARE])
+        mixed[first::SHARE] = _saturated(batch[first::SHARE])
     return mixed
 
 

@@ -133,7 +133,8 @@ def _resume(bench: Workbench, scheme: Scheme, settings: str) -> "Resume | None":
 
 def _patches(bench: Workbench, step: int) -> Array:
     """What training sees in a step."""
-    return partly_vivid(bench.patches.draw(step)[0])
+    batch = bench.patches.draw(step)[0]
+    return partly_vivid(batch, seen=step * len(batch))
 
 
 def _score(found: Quality | Fidelity) -> float:

@@ -46,6 +46,13 @@ def test_a_batch_keeps_its_other_pictures() -> None:
     assert changed == [True, *[False] * (SHARE - 1), True]
 
 
+def test_pictures_are_counted_from_batch_to_batch() -> None:
+    batches = np.random.default_rng(0).integers(0, 256, (SHARE, 3, 8, 8, 3), np.uint8)
+    found = np.concatenate([partly_vivid(batch, seen=3 * number) for number, batch in enumerate(batches)])
+    changed = np.flatnonzero(np.any(found != np.concatenate(batches), axis=(1, 2, 3))).tolist()
+    assert changed == [0, SHARE, 2 * SHARE]
+
+
 def test_int8_holds_colours_that_calibration_has_not_seen(monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a network that works on differences of colours, calibrated on a pale photograph."""
     photograph = skimage.data.astronaut()
