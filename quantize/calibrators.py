@@ -53,10 +53,12 @@ def mse(statistics: TensorStatistics) -> Range:
     """The range with the least mean squared int8 error on the sampled values.
 
     Rounding error falls and saturation error grows as the range shrinks; both are measured, not modelled. First both
-    sides shrink together, then each side alone. One-sided tensors (after a ReLU) keep 0 as their end.
+    sides shrink together, then each side alone. One-sided tensors (after a ReLU) keep 0 as their end. Where it is known
+    what channels are worth at the output, errors count as much.
     """
-    sample = statistics.sample
-    return _search(with_zero(statistics.minimum, statistics.maximum), lambda bounds: quantization_mse(sample, bounds))
+    sample, importances = statistics.sample, statistics.importances
+    full = with_zero(statistics.minimum, statistics.maximum)
+    return _search(full, lambda bounds: quantization_mse(sample, bounds, importances))
 
 
 def entropy(statistics: TensorStatistics) -> Range:
@@ -108,11 +110,12 @@ def quantize_like_int8(values: Array, bounds: Range) -> Array:
     return levels
 
 
-def quantization_mse(values: Array, bounds: Range) -> float:
-    """Mean squared error of int8 with this range."""
+def quantization_mse(values: Array, bounds: Range, importances: Array | None = None) -> float:
+    """Mean squared error of int8 with this range, each value's weighted by its importance."""
     error = quantize_like_int8(values, bounds)
     error -= values
-    return float(np.dot(error, error)) / max(1, error.size)
+    weighted = error if importances is None else error * importances
+    return float(np.dot(weighted, error)) / max(1, error.size)
 
 
 def _search(full: Range, cost: Callable[[Range], float]) -> Range:

@@ -25,11 +25,13 @@ from octopix.runtime import Session, open_session
 from quantize.calibrators import Calibrator, Range
 from quantize.candidate import Candidate
 from quantize.colours import vivid
-from quantize.equalization import equalized, knots
+from quantize.equalization import Rule, by_strength, equalized, knots
 from quantize.filters import filters, separated, tail
 from quantize.mean_shift import with_whole_mean
 from quantize.moments import Views, float_views, is_too_much, shown
+from quantize.noise import with_importance
 from quantize.progress import Watch
+from quantize.quietest import by_noise
 from quantize.ranges import calibrate, calibrated_tensors, complete
 from quantize.solving import (
     Lesson,
@@ -51,11 +53,6 @@ TAUGHT = 24
 STRENGTH = 0.5
 """Of equalization in front of nearest rounding. Of 0, 0.5 and 1 the best on ESPCN ×2, SRCNN and LESRCNN ×2; 1 did harm
 to the first and last."""
-
-STRENGTHS_ROUNDED = (0.5, 1.0)
-"""Those tried in front of adaptive rounding. None of 0, 0.5 and 1 is best everywhere: ESPCN ×4 is at 51.6, 53.2 and
-52.4 dB of fidelity then, ESPCN ×2 at 51.8, 54.6 and 56.0, SRResNet ×4 at 41.2, 44.6 and 42.9 (SRResNet
-before ranges held vivid colours)."""
 
 SHALLOW = 8
 """Networks of up to so many convolutions are rounded a second time, one layer after the other, each making up for those
@@ -158,6 +155,12 @@ class Corrector:
         found = {index: each.by_channel for index, each in self.statistics.items()}
         return {index: channels.peaks for index, channels in found.items() if channels is not None}
 
+    @property
+    def quietest(self) -> Rule:
+        """The rule for channels by the noise that reaches the output."""
+        graph = read_graph(self._model)
+        return by_noise(graph, self.statistics, calibrated_tensors(graph))
+
     def ranges(self, factors: Mapping[int, Array]) -> dict[int, Range]:
         """Ranges of the model with channels multiplied by factors, by tensor number; it need not be run for that."""
         graph = read_graph(self._model)
@@ -194,7 +197,7 @@ class Corrector:
             look=look if self.rounds and not is_too_much(chosen, len(numbers)) else None,
             watch=lambda done: self.watch("calibrate again", done, len(images)),
         )
-        return statistics, views if views[0] else None
+        return with_importance(graph, statistics), views if views[0] else None
 
     @cached_property
     def _model(self) -> bytes:
@@ -242,16 +245,18 @@ unjudged.
 
 
 def equalize_channels(corrector: Corrector, forms: Sequence[Form], names: Collection[str]) -> Iterator[Form]:
-    """Channels rescaled, as ``cle`` and its strength, and ranges to match; nothing where no channel is free.
+    """Channels rescaled, as ``cle`` and how, and ranges to match; nothing where no channel is free.
 
-    What adaptive rounding will follow is judged behind that alone.
+    In front of adaptive rounding by noise, too; all are judged behind it alone.
     """
-    rounds = "adaround" in names
-    judged = Form.unjudged if rounds else corrector.judged
-    for strength in (STRENGTHS_ROUNDED if rounds else (STRENGTH,)) if corrector.peaks else ():
-        found = equalized(corrector.start.float_model, corrector.peaks, strength=strength)
-        ranges = corrector.ranges(found.factors)
-        yield judged(Candidate(found.model, ranges, factors=found.factors), f"cle {strength:g}")
+    if corrector.peaks:
+        rounds = "adaround" in names
+        rules = {f"{STRENGTH:g}": by_strength(corrector.peaks, STRENGTH)}
+        rules |= {"by noise": corrector.quietest} if rounds else {}
+        for how, rule in rules.items():
+            found = equalized(corrector.start.float_model, rule)
+            candidate = Candidate(found.model, corrector.ranges(found.factors), factors=found.factors)
+            yield (Form.unjudged if rounds else corrector.judged)(candidate, f"cle {how}")
 
 
 def correct_biases(corrector: Corrector, forms: Sequence[Form], names: Collection[str]) -> Iterator[Form]:

@@ -5,14 +5,14 @@ al., "Data-Free Quantization Through Weight Equalization and Bias Correction", I
 through. So does addition, if all that is added carries the same ones: residual networks are one large knot of tensors
 that share their factors. So does a shuffle of channels into pixels, if all pixels of a channel carry the same one.
 
-All activations of a tensor share one scale. Rounding therefore adds the same noise to every channel, and the least
-noise reaches the output when every channel fills the range: factor 1 / (its largest value). Weights would rather have
-factors that make the next kernel's input channels equally loud. `strength` mixes the two; what serves a network best
-is measured.
+All activations of a tensor share one scale. Rounding therefore adds the same noise to every channel, and a channel
+that does not fill the range has more of it than it need have: factor 1 / (its largest value). Weights would rather have
+factors that make the next kernel's input channels equally loud. `by_strength` mixes the two, whatever the channels are
+worth; `quantize.quietest` weighs both by the noise that reaches the output. What serves a network best is measured.
 """
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,23 +57,41 @@ class Equalized:
     """float32 (C,) by tensor number, of every tensor of `knots`: what its channels were multiplied by."""
 
 
-def equalized(model: bytes, peaks: Mapping[int, Array], *, strength: float) -> Equalized:
+Rule = Callable[[Knot, Sequence[Filter]], Array]
+"""From a knot, and its readers as the knots behind it have left them, to float32 factors, as many as it has."""
+
+
+def equalized(model: bytes, rule: Rule) -> Equalized:
     """Rescale every knot.
 
     Args:
         model: float ``.tflite`` from `quantize.filters.separated`.
+        rule: finds the factors.
+    """
+    graph = read_graph(model)
+    used: dict[int, Array] = {}
+    for knot in reversed(knots(graph)):  # from the end: a writer may be a reader of the knot before
+        current = {each.operator.index: each for each in filters(read_graph(model))}
+        readers, writers = ([current[each.operator.index] for each in side] for side in (knot.readers, knot.writers))
+        factors = rule(knot, readers)
+        model = with_constants(model, _rescaled(writers, readers, factors))
+        used |= {index: _repeated(factors, graph.tensors[index].shape[-1]) for index in knot.tensors}
+    return Equalized(model, used)
+
+
+def by_strength(peaks: Mapping[int, Array], strength: float) -> Rule:
+    """The rule by loudness alone.
+
+    Args:
         peaks: largest magnitude of each channel, (C,), by tensor number; of every tensor of `knots`.
         strength: 1 fills the activations' range with every channel, 0 makes the readers' channels equally loud.
     """
-    used: dict[int, Array] = {}
-    for knot in reversed(knots(read_graph(model))):  # from the end: a writer may be a reader of the knot before
-        current = {each.operator.index: each for each in filters(read_graph(model))}
-        readers, writers = ([current[each.operator.index] for each in side] for side in (knot.readers, knot.writers))
+
+    def rule(knot: Knot, readers: Sequence[Filter]) -> Array:
         loudest = np.max([peaks[index].reshape(-1, knot.channels).max(axis=0) for index in knot.tensors], axis=0)
-        factors = _factors(readers, loudest, strength)
-        model = with_constants(model, _rescaled(writers, readers, factors))
-        used |= {index: _repeated(factors, len(peaks[index])) for index in knot.tensors}
-    return Equalized(model, used)
+        return _factors(readers, loudest, strength)
+
+    return rule
 
 
 def knots(graph: Graph) -> tuple[Knot, ...]:

@@ -39,6 +39,8 @@ class ByChannel:
     maxima: Array
     of_sample: Array
     """int32 (n,): the channel of each sampled value."""
+    importance: Array | None = None
+    """(C,): noise power at the output per noise power in the channel (`quantize.noise`); None where all count alike."""
 
     @property
     def peaks(self) -> Array:
@@ -64,6 +66,33 @@ class TensorStatistics:
     by_channel: ByChannel | None = None
     """Where it was asked for."""
 
+    @property
+    def active(self) -> Array:
+        """Share of values above zero in each channel, (C,)."""
+        return self._mean_of(self.sample > 0)
+
+    @property
+    def variances(self) -> Array:
+        """Of each channel, (C,)."""
+        sample = self.sample.astype(np.float64)
+        found: Array = np.maximum(self._mean_of(np.square(sample)) - np.square(self._mean_of(sample)), 0)
+        return found
+
+    @property
+    def importances(self) -> Array | None:
+        """Of each sampled value, float32 (n,); None where all count alike."""
+        channels = self.by_channel
+        if channels is None or channels.importance is None:
+            return None
+        return channels.importance.astype(np.float32)[channels.of_sample]
+
+    def _mean_of(self, values: Array) -> Array:
+        """Means over the sampled values of each channel; 0 of a channel that none fell on."""
+        assert self.by_channel is not None  # asked for where channels may be rescaled
+        channels, count = self.by_channel.of_sample, self.by_channel.minima.shape[1]
+        found: Array = np.bincount(channels, values, count) / np.maximum(np.bincount(channels, minlength=count), 1)
+        return found
+
     def rescaled(self, factors: Array) -> "TensorStatistics":
         """What the tensor would hold if each channel were multiplied by its factor.
 
@@ -71,8 +100,12 @@ class TensorStatistics:
             factors: float32 (C,), all > 0.
         """
         assert self.by_channel is not None  # asked for where channels may be rescaled
+        importance = self.by_channel.importance
         channels = dataclasses.replace(
-            self.by_channel, minima=self.by_channel.minima * factors, maxima=self.by_channel.maxima * factors
+            self.by_channel,
+            minima=self.by_channel.minima * factors,
+            maxima=self.by_channel.maxima * factors,
+            importance=None if importance is None else importance / np.square(factors),
         )
         lows, highs = channels.minima.min(axis=1), channels.maxima.max(axis=1)
         return dataclasses.replace(

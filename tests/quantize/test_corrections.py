@@ -15,7 +15,7 @@ from quantize.calibrators import CALIBRATORS
 from quantize.candidate import Candidate
 from quantize.checks import check
 from quantize.corrections import CORRECTIONS, Corrector, Judge, correct, rounded_after_training
-from quantize.equalization import equalized
+from quantize.equalization import by_strength, equalized
 from quantize.export import to_float32
 from quantize.filters import constants_of, filters, separated, with_constants
 from quantize.moments import float_views, moments_of, observe, observe_both
@@ -150,7 +150,7 @@ def test_what_equalized_layers_see_need_not_be_gathered_again(corrector: Any, na
         return seen
 
     bench = corrector(name)
-    found = equalized(bench.start.float_model, bench.peaks, strength=1)
+    found = equalized(bench.start.float_model, by_strength(bench.peaks, 1))
     assert found.factors
     scaled = Candidate(found.model, bench.ranges(found.factors), factors=found.factors)
     shared = seen_by([bench.start, scaled], bench.lesson(bench.start))[1::2]  # layer by layer, of both
@@ -164,7 +164,7 @@ def test_what_equalized_layers_see_need_not_be_gathered_again(corrector: Any, na
 
 def test_kept_views_serve_an_equalized_layer_in_turn(corrector: Any) -> None:
     bench = corrector("espcn")
-    found = equalized(bench.start.float_model, bench.peaks, strength=1)
+    found = equalized(bench.start.float_model, by_strength(bench.peaks, 1))
     scaled = Candidate(found.model, bench.ranges(found.factors), factors=found.factors)
     kept, anew = bench.lesson(bench.start), Lesson(bench.teachers, None, bench.watch)
 

@@ -9,7 +9,7 @@ import tf_keras
 
 from octopix.graph import read_graph
 from octopix.runtime import open_session
-from quantize.equalization import equalized, knots
+from quantize.equalization import by_strength, equalized, knots
 from quantize.export import to_float32
 from quantize.filters import filters, separated
 from quantize.statistics import TensorStatistics, collect
@@ -34,7 +34,7 @@ def peaks_of(model: bytes, photographs: list[Any]) -> dict[int, np.ndarray]:
 )
 def test_the_function_stays_the_same(float_model: Make, photographs: list[Any], name: str, strength: float) -> None:
     model = separated(float_model(name))
-    rescaled = equalized(model, peaks_of(model, photographs), strength=strength).model
+    rescaled = equalized(model, by_strength(peaks_of(model, photographs), strength)).model
     for photograph in photographs[:2]:
         wanted, found = (open_session(each).invoke(photograph) for each in (model, rescaled))
         # Float32 sums of some hundred products, whose terms were scaled up and down again.
@@ -43,7 +43,7 @@ def test_the_function_stays_the_same(float_model: Make, photographs: list[Any], 
 
 def test_full_strength_fills_the_range_with_every_channel(float_model: Make, photographs: list[Any]) -> None:
     model = separated(float_model("espcn"))
-    rescaled = equalized(model, peaks_of(model, photographs), strength=1).model
+    rescaled = equalized(model, by_strength(peaks_of(model, photographs), 1)).model
     for before, after in zip(
         peaks_of(model, photographs).values(), peaks_of(rescaled, photographs).values(), strict=True
     ):
@@ -59,7 +59,7 @@ def test_statistics_of_rescaled_channels_need_no_second_run(
 ) -> None:
     model = separated(float_model(name))
     before = statistics_of(model, photographs)
-    found = equalized(model, peaks_of(model, photographs), strength=1)
+    found = equalized(model, by_strength(peaks_of(model, photographs), 1))
     after = statistics_of(found.model, photographs)
     assert found.factors.keys() == after.keys() == before.keys()
     for index, measured in after.items():
@@ -74,7 +74,7 @@ def test_statistics_of_rescaled_channels_need_no_second_run(
 
 def test_no_strength_makes_the_readers_channels_equally_loud(float_model: Make, photographs: list[Any]) -> None:
     model = separated(float_model("espcn"))
-    rescaled = equalized(model, peaks_of(model, photographs), strength=0).model
+    rescaled = equalized(model, by_strength(peaks_of(model, photographs), 0)).model
     for each in filters(read_graph(rescaled))[1:]:
         loudness = np.sqrt(np.mean(np.square(each.weights, dtype=np.float64), axis=(0, 1, 2)))
         assert np.allclose(loudness, loudness[0], rtol=1e-4)  # float32 weights
@@ -93,7 +93,7 @@ def test_factors_pass_a_shuffle_the_same_for_all_pixels_of_a_channel(float_model
     graph = read_graph(model)
     (knot,) = knots(graph)
     assert (knot.channels, len(knot.writers), len(knot.readers)) == (3, 1, 2)
-    factors = equalized(model, peaks_of(model, photographs), strength=1).factors
+    factors = equalized(model, by_strength(peaks_of(model, photographs), 1)).factors
     shuffle = next(each for each in graph.operators if each.outputs[0] in factors and each.name == "DEPTH_TO_SPACE")
     assert np.array_equal(factors[shuffle.inputs[0]], np.tile(factors[shuffle.outputs[0]], 4))
     assert factors[shuffle.outputs[0]].max() > factors[shuffle.outputs[0]].min()
@@ -110,7 +110,7 @@ def test_a_tensor_shuffled_in_two_ways_has_the_factors_that_suit_both(photograph
     model = separated(to_float32(network, height=64, width=64))
     (knot,) = knots(read_graph(model))
     assert knot.channels == 1
-    rescaled = equalized(model, peaks_of(model, photographs), strength=1).model
+    rescaled = equalized(model, by_strength(peaks_of(model, photographs), 1)).model
     wanted, found = (open_session(each).invoke(photographs[0]).copy() for each in (model, rescaled))
     assert np.allclose(wanted, found, rtol=0, atol=2e-5)  # float32 sums, as above
 

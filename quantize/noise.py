@@ -1,0 +1,158 @@
+"""How much of what is rounded in the middle of a network reaches its output.
+
+Rounding adds noise that is nearly white and independent from channel to channel. A convolution passes its power on by
+the squares of its weights, a sum adds powers, a ReLU lets through what meets its active part. So a walk from the output
+back to the image gives each channel of each activation its gain, and the network need not run for it. What meets again
+behind a shortcut is taken as independent, too, which it is not quite.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from octopix.graph import Graph, Operator, constant
+from quantize.filters import KINDS
+from quantize.statistics import TensorStatistics
+
+Array = npt.NDArray[Any]
+
+Walk = Callable[[Graph, Operator, Array], Mapping[int, Array]]
+"""From an operator and the gains behind it, (C,), to what they make of its inputs' by tensor number."""
+
+
+def gains(graph: Graph, active: Mapping[int, Array]) -> dict[int, Array]:
+    """Noise power at the output, mean over its samples, per power of white noise in a channel; (C,) by tensor number.
+
+    Args:
+        graph: of a float model, all of whose activations are (1, H, W, C).
+        active: share of values above zero in each channel, (C,), by tensor number; 1 for others.
+    """
+    found: dict[int, Array] = {}
+    for index in graph.outputs:
+        channels = graph.tensors[index].shape[-1]
+        found[index] = np.full(channels, 1 / channels)
+    for operator in reversed(graph.operators):
+        if found.keys().isdisjoint(operator.outputs):  # leads nowhere
+            continue
+        behind = np.concatenate([_of(graph, index, found) for index in operator.outputs])
+        before = behind * _let_through(graph, operator, active)
+        for index, more in _walk(graph, operator)(graph, operator, before).items():
+            found[index] = found[index] + more if index in found else more
+    return found
+
+
+def with_importance(graph: Graph, statistics: Mapping[int, TensorStatistics]) -> dict[int, TensorStatistics]:
+    """Statistics that know what their channels are worth at the output, where they were gathered channel by channel."""
+    by_channel = {index: each.by_channel for index, each in statistics.items() if each.by_channel is not None}
+    found = gains(graph, {index: statistics[index].active for index in by_channel})
+    known = {
+        index: dataclasses.replace(statistics[index], by_channel=dataclasses.replace(each, importance=found[index]))
+        for index, each in by_channel.items()
+        if index in found
+    }
+    return {**statistics, **known}
+
+
+def before_activations(graph: Graph, found: Mapping[int, Array], active: Mapping[int, Array]) -> dict[int, Array]:
+    """The gains of what operators compute in front of their fused activations, by the tensor that they write."""
+    makers = {operator.outputs[0]: operator for operator in graph.operators}
+    return {
+        index: each * _let_through(graph, makers[index], active) for index, each in found.items() if index in makers
+    }
+
+
+def _let_through(graph: Graph, operator: Operator, active: Mapping[int, Array]) -> Array:
+    """The share of noise power that an operator's activation lets through, (C,) or ()."""
+    share = active.get(operator.outputs[0], np.ones(()))
+    if operator.name == "PRELU":
+        below: Array = share + (1 - share) * _mean_power(constant(graph.tensors[operator.inputs[1]]))
+        return below
+    rectifies = operator.name.startswith("RELU") or operator.options.get("activation", "NONE") != "NONE"
+    return share if rectifies else np.ones(())
+
+
+def _of(graph: Graph, index: int, found: Mapping[int, Array]) -> Array:
+    """A tensor's gains so far; of one that leads nowhere, none."""
+    return found.get(index, np.zeros((graph.tensors[index].shape or (1,))[-1]))
+
+
+def _walk(graph: Graph, operator: Operator) -> Walk:
+    """A kernel that is itself computed says nothing."""
+    computed = operator.name in KINDS and not graph.tensors[operator.inputs[1]].is_constant
+    return _evenly if computed else WALKS.get(operator.name, _evenly)
+
+
+def _convolved(graph: Graph, operator: Operator, behind: Array) -> dict[int, Array]:
+    image = operator.inputs[0]
+    power = _power(graph, operator).sum(axis=(1, 2))
+    groups = graph.tensors[image].shape[-1] // power.shape[1]
+    by_group = behind.reshape(groups, 1, -1) @ power.reshape(groups, -1, power.shape[1])
+    return {image: by_group.reshape(-1)}
+
+
+def _convolved_by_depth(graph: Graph, operator: Operator, behind: Array) -> dict[int, Array]:
+    image = operator.inputs[0]
+    reached = behind * _power(graph, operator).sum(axis=(0, 1, 2))
+    return {image: reached.reshape(graph.tensors[image].shape[-1], -1).sum(axis=1)}
+
+
+def _multiplied(graph: Graph, operator: Operator, behind: Array) -> dict[int, Array]:
+    """Two activations are taken to be about 1."""
+    constants = [constant(graph.tensors[index]) for index in operator.inputs if graph.tensors[index].is_constant]
+    for values in constants:
+        behind = behind * _mean_power(values)
+    return _evenly(graph, operator, behind)
+
+
+def _shuffled(graph: Graph, operator: Operator, behind: Array) -> dict[int, Array]:
+    """Each channel becomes a part of the pixels."""
+    parts = operator.number("block_size") ** 2
+    return {operator.inputs[0]: np.tile(behind / parts, parts)}
+
+
+def _side_by_side(graph: Graph, operator: Operator, behind: Array) -> dict[int, Array]:
+    ends = np.cumsum([graph.tensors[index].shape[-1] for index in operator.inputs])
+    return _summed(zip(operator.inputs, np.split(behind, ends[:-1]), strict=True))
+
+
+def _evenly(graph: Graph, operator: Operator, behind: Array) -> dict[int, Array]:
+    """Channel by channel; where their number changes, to all alike."""
+    inputs = [index for index in operator.inputs if index >= 0 and not graph.tensors[index].is_constant]
+    widths = [(graph.tensors[index].shape or (1,))[-1] for index in inputs]
+    shares = [behind if width == len(behind) else np.full(width, behind.sum() / width) for width in widths]
+    return _summed(zip(inputs, shares, strict=True))
+
+
+def _summed(parts: Iterable[tuple[int, Array]]) -> dict[int, Array]:
+    """A tensor may be an operator's input twice."""
+    found: dict[int, Array] = {}
+    for index, part in parts:
+        found[index] = found[index] + part if index in found else part
+    return found
+
+
+def _power(graph: Graph, operator: Operator) -> Array:
+    """Squares of its weights."""
+    found: Array = np.square(constant(graph.tensors[operator.inputs[1]]), dtype=np.float64)
+    return found
+
+
+def _mean_power(values: Array) -> Array:
+    """(C,), or (1,) of a number."""
+    found: Array = (
+        np.square(np.atleast_1d(values), dtype=np.float64).reshape(-1, (values.shape or (1,))[-1]).mean(axis=0)
+    )
+    return found
+
+
+WALKS: Mapping[str, Walk] = {
+    "CONV_2D": _convolved,
+    "DEPTHWISE_CONV_2D": _convolved_by_depth,
+    "MUL": _multiplied,
+    "DEPTH_TO_SPACE": _shuffled,
+    "CONCATENATION": _side_by_side,
+}
+"""By operator; others hand every channel's noise on to the same channel."""
