@@ -30,10 +30,8 @@ def gains(graph: Graph, active: Mapping[int, Array]) -> dict[int, Array]:
         graph: of a float model, all of whose activations are (1, H, W, C).
         active: share of values above zero in each channel, (C,), by tensor number; 1 for others.
     """
-    found: dict[int, Array] = {}
-    for index in graph.outputs:
-        channels = graph.tensors[index].shape[-1]
-        found[index] = np.full(channels, 1 / channels)
+    widths = {index: (graph.tensors[index].shape or (1,))[-1] for index in graph.outputs}
+    found = {index: np.full(width, 1 / width) for index, width in widths.items()}
     for operator in reversed(graph.operators):
         if found.keys().isdisjoint(operator.outputs):  # leads nowhere
             continue

@@ -67,7 +67,8 @@ def by_noise(graph: Graph, statistics: Mapping[int, TensorStatistics], rounded: 
 
     Args:
         graph: of the float model as it was.
-        statistics: of every tensor of `quantize.equalization.knots`, channel by channel, with importance.
+        statistics: of every tensor of `quantize.equalization.knots`, channel by channel, with importance where they
+            lead to an output.
         rounded: activations that are rounded, by tensor number.
     """
     active = {index: each.active for index, each in statistics.items() if each.by_channel is not None}
@@ -89,8 +90,8 @@ def _rounded(statistics: TensorStatistics, channels: int) -> Rounded:
     """Zeros of a tensor without negative values are exact: there is no noise on them."""
     seen = statistics.by_channel
     assert seen is not None
-    assert seen.importance is not None
-    weight = seen.importance * (statistics.active if statistics.minimum >= 0 else 1)
+    worth = np.zeros(len(seen.peaks)) if seen.importance is None else seen.importance  # none: it leads nowhere
+    weight = worth * (statistics.active if statistics.minimum >= 0 else 1)
     return Rounded(
         highs=_largest(np.maximum(seen.maxima.max(axis=0), 0), channels),
         lows=_largest(np.maximum(-seen.minima.min(axis=0), 0), channels),
