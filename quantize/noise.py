@@ -3,7 +3,8 @@
 Rounding adds noise that is nearly white and independent from channel to channel. A convolution passes its power on by
 the squares of its weights, a sum adds powers, a ReLU lets through what meets its active part. So a walk from the output
 back to the image gives each channel of each activation its gain, and the network need not run for it. What meets again
-behind a shortcut is taken as independent, too, which it is not quite.
+behind a shortcut or in the next kernel is taken as independent, too, which it is not quite; operators that are not
+listed below hand noise on as it is.
 """
 
 import dataclasses
@@ -13,14 +14,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from octopix.graph import Graph, Operator, constant
-from quantize.filters import KINDS
+from octopix.graph import Graph, Operator, Tensor, constant
 from quantize.statistics import TensorStatistics
 
 Array = npt.NDArray[Any]
 
 Walk = Callable[[Graph, Operator, Array], Mapping[int, Array]]
 """From an operator and the gains behind it, (C,), to what they make of its inputs' by tensor number."""
+
+
+KERNELS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV"})
+"""Operators whose second input is weights."""
+
+RECTIFIERS = frozenset({"RELU", "RELU6", "RELU_N1_TO_1", "LEAKY_RELU"})
+"""What is below zero gets through them not at all, or as good as not."""
 
 
 def gains(graph: Graph, active: Mapping[int, Array]) -> dict[int, Array]:
@@ -45,7 +52,7 @@ def gains(graph: Graph, active: Mapping[int, Array]) -> dict[int, Array]:
 def with_importance(graph: Graph, statistics: Mapping[int, TensorStatistics]) -> dict[int, TensorStatistics]:
     """Statistics that know what their channels are worth at the output, where they were gathered channel by channel."""
     by_channel = {index: each.by_channel for index, each in statistics.items() if each.by_channel is not None}
-    found = gains(graph, {index: statistics[index].active for index in by_channel})
+    found = gains(graph, {index: statistics[index].active for index in by_channel}) if by_channel else {}
     known = {
         index: dataclasses.replace(statistics[index], by_channel=dataclasses.replace(each, importance=found[index]))
         for index, each in by_channel.items()
@@ -56,7 +63,7 @@ def with_importance(graph: Graph, statistics: Mapping[int, TensorStatistics]) ->
 
 def before_activations(graph: Graph, found: Mapping[int, Array], active: Mapping[int, Array]) -> dict[int, Array]:
     """The gains of what operators compute in front of their fused activations, by the tensor that they write."""
-    makers = {operator.outputs[0]: operator for operator in graph.operators}
+    makers = {index: operator for operator in graph.operators for index in operator.outputs[:1]}
     return {
         index: each * _let_through(graph, makers[index], active) for index, each in found.items() if index in makers
     }
@@ -65,10 +72,10 @@ def before_activations(graph: Graph, found: Mapping[int, Array], active: Mapping
 def _let_through(graph: Graph, operator: Operator, active: Mapping[int, Array]) -> Array:
     """The share of noise power that an operator's activation lets through, (C,) or ()."""
     share = active.get(operator.outputs[0], np.ones(()))
-    if operator.name == "PRELU":
+    if operator.name == "PRELU" and graph.tensors[operator.inputs[1]].is_constant:
         below: Array = share + (1 - share) * _mean_power(constant(graph.tensors[operator.inputs[1]]))
         return below
-    rectifies = operator.name.startswith("RELU") or operator.options.get("activation", "NONE") != "NONE"
+    rectifies = operator.name in RECTIFIERS or operator.options.get("activation", "NONE") != "NONE"
     return share if rectifies else np.ones(())
 
 
@@ -79,16 +86,22 @@ def _of(graph: Graph, index: int, found: Mapping[int, Array]) -> Array:
 
 def _walk(graph: Graph, operator: Operator) -> Walk:
     """A kernel that is itself computed says nothing."""
-    computed = operator.name in KINDS and not graph.tensors[operator.inputs[1]].is_constant
+    computed = operator.name in KERNELS and not graph.tensors[operator.inputs[1]].is_constant
     return _evenly if computed else WALKS.get(operator.name, _evenly)
 
 
 def _convolved(graph: Graph, operator: Operator, behind: Array) -> dict[int, Array]:
     image = operator.inputs[0]
     power = _power(graph, operator).sum(axis=(1, 2))
-    groups = graph.tensors[image].shape[-1] // power.shape[1]
+    groups = max(1, graph.tensors[image].shape[-1] // power.shape[1])
     by_group = behind.reshape(groups, 1, -1) @ power.reshape(groups, -1, power.shape[1])
     return {image: by_group.reshape(-1)}
+
+
+def _convolved_backwards(graph: Graph, operator: Operator, behind: Array) -> dict[int, Array]:
+    """Each pixel behind a transposed convolution sees one tap in stride²."""
+    strides = operator.number("stride_h", 1) * operator.number("stride_w", 1)
+    return {operator.inputs[2]: behind @ _power(graph, operator).sum(axis=(1, 2)) / strides}
 
 
 def _convolved_by_depth(graph: Graph, operator: Operator, behind: Array) -> dict[int, Array]:
@@ -97,8 +110,12 @@ def _convolved_by_depth(graph: Graph, operator: Operator, behind: Array) -> dict
     return {image: reached.reshape(graph.tensors[image].shape[-1], -1).sum(axis=1)}
 
 
+def _averaged(graph: Graph, operator: Operator, behind: Array) -> dict[int, Array]:
+    return _evenly(graph, operator, behind / (operator.number("filter_h", 1) * operator.number("filter_w", 1)))
+
+
 def _multiplied(graph: Graph, operator: Operator, behind: Array) -> dict[int, Array]:
-    """Two activations are taken to be about 1."""
+    """Activations that multiply one another are taken to be about 1."""
     constants = [constant(graph.tensors[index]) for index in operator.inputs if graph.tensors[index].is_constant]
     for values in constants:
         behind = behind * _mean_power(values)
@@ -112,16 +129,23 @@ def _shuffled(graph: Graph, operator: Operator, behind: Array) -> dict[int, Arra
 
 
 def _side_by_side(graph: Graph, operator: Operator, behind: Array) -> dict[int, Array]:
-    ends = np.cumsum([graph.tensors[index].shape[-1] for index in operator.inputs])
+    ends = np.cumsum([(graph.tensors[index].shape or (1,))[-1] for index in operator.inputs])
+    if ends[-1] != len(behind):  # along another axis
+        return _evenly(graph, operator, behind)
     return _summed(zip(operator.inputs, np.split(behind, ends[:-1]), strict=True))
 
 
 def _evenly(graph: Graph, operator: Operator, behind: Array) -> dict[int, Array]:
     """Channel by channel; where their number changes, to all alike."""
-    inputs = [index for index in operator.inputs if index >= 0 and not graph.tensors[index].is_constant]
+    inputs = [index for index in operator.inputs if index >= 0 and _carries_noise(graph.tensors[index])]
     widths = [(graph.tensors[index].shape or (1,))[-1] for index in inputs]
     shares = [behind if width == len(behind) else np.full(width, behind.sum() / width) for width in widths]
     return _summed(zip(inputs, shares, strict=True))
+
+
+def _carries_noise(tensor: Tensor) -> bool:
+    """Not sizes and places, which are integers."""
+    return not tensor.is_constant and tensor.dtype == "float32"
 
 
 def _summed(parts: Iterable[tuple[int, Array]]) -> dict[int, Array]:
@@ -149,6 +173,8 @@ def _mean_power(values: Array) -> Array:
 WALKS: Mapping[str, Walk] = {
     "CONV_2D": _convolved,
     "DEPTHWISE_CONV_2D": _convolved_by_depth,
+    "TRANSPOSE_CONV": _convolved_backwards,
+    "AVERAGE_POOL_2D": _averaged,
     "MUL": _multiplied,
     "DEPTH_TO_SPACE": _shuffled,
     "CONCATENATION": _side_by_side,

@@ -112,16 +112,19 @@ def _largest(values: Array, channels: int) -> Array:
 
 
 def quietest_factors(tensors: Sequence[Rounded], readers: Sequence[Reader], channels: int) -> Array:
-    """float32 (C,), geometric mean 1; but 1 for channels that are silent in every tensor, which nothing is known of."""
+    """float32 (C,), geometric mean 1 over the channels that live.
+
+    Those that are silent in every tensor keep their weights' share of what they are among the others: nothing is known
+    of them.
+    """
     alive = np.any([each.highs + each.lows > 0 for each in tensors], axis=0) & np.ones(channels, bool)
-    factors = np.ones(channels, np.float32)
+    logs = np.zeros(channels)
     if alive.any():
         bounds = [(-np.log(WIDEST), np.log(WIDEST)) if lives else (0.0, 0.0) for lives in alive]
-        logs = np.zeros(channels)
         for order in ORDERS:
             logs = minimize(_noise, logs, (tensors, readers, order), "L-BFGS-B", jac=True, bounds=bounds).x
-        factors[alive] = np.exp(logs - logs[alive].mean())[alive]
-    return factors
+        logs -= logs[alive].mean()
+    return np.clip(np.exp(logs), 1 / WIDEST, WIDEST).astype(np.float32)
 
 
 def _noise(logs: Array, tensors: Sequence[Rounded], readers: Sequence[Reader], order: int) -> tuple[float, Array]:
