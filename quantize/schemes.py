@@ -55,6 +55,8 @@ PLAIN: dict[str, Scheme] = {
 """Schemes that are one word. QAT's calibrator and corrections give the model that it starts from and has to beat."""
 
 BEST_PTQ = "int8-ptq-mse+cle+bias+adaround"
+QUICKEST_PTQ = "int8-ptq-mse"
+"""Ranges alone: no correction."""
 """Post-training quantization with all that helps."""
 
 DEFAULT_SCHEMES = ("float32", "float16", "dynamic", "int8-ptq-minmax", "int8-ptq-mse", BEST_PTQ, "int8-qat")

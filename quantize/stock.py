@@ -1,8 +1,9 @@
 """What a comparison with other quantizers needs: the very crops, the stock converter's model, the seconds.
 
 ``<out>/<model>/`` gets ``stock.tflite`` (the public ``TFLiteConverter``, full integer, with a card),
-``calibration.npz`` (``crops``: uint8, N × side × side × C, what every quantizer is to calibrate on) and
-``prepared.json`` (how long conversions took, from a float model and crops in memory to int8 bytes, and of what).
+``ranges.tflite`` (ours with calibrated ranges and no correction, what is quickest), ``calibration.npz`` (``crops``:
+uint8, N × side × side × C, what every quantizer is to calibrate on) and ``prepared.json`` (how long conversions took,
+from a float model and crops in memory to int8 bytes, and of what).
 """
 
 import dataclasses
@@ -19,13 +20,13 @@ from octopix.files import write_bytes, write_json
 from quantize.conversion_speed import convert_stock
 from quantize.embed import embed_card
 from quantize.methods import METHODS
-from quantize.schemes import BEST_PTQ, parse_scheme
+from quantize.schemes import BEST_PTQ, QUICKEST_PTQ, Scheme, parse_scheme
 from quantize.workbench import Workbench, load_subject
 from train.data.sources import DataHome
 
-PREPARED_VERSION = 1
+PREPARED_VERSION = 2
 STOCK_SCHEME = "int8-ptq-minmax"
-MODEL, CROPS, FACTS = "stock.tflite", "calibration.npz", "prepared.json"
+MODEL, RANGES, CROPS, FACTS = "stock.tflite", "ranges.tflite", "calibration.npz", "prepared.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +39,8 @@ class Prepared:
     """The scheme of ours that was timed."""
     octopix_seconds: float
     """Statistics, ranges, corrections and conversion, from the float flatbuffer and the crops on."""
+    ranges_seconds: float
+    """The same of ``ranges.tflite``, without corrections."""
     stock_seconds: float
     """``TFLiteConverter`` from the Keras model on, which exports once more."""
     octopix_graph_sha256: str
@@ -49,16 +52,17 @@ class Prepared:
 
 
 def prepare(model: str, home: DataHome, out: Path) -> Prepared:
-    """Make the three files for a model of the zoo.
+    """Make the files for a model of the zoo.
 
     Raises:
         OctopixError: unknown model, no weights, unusable images, no place to write.
     """
     subject = load_subject(model)
     bench = Workbench(subject, home)
-    crops, scheme = bench.calibration, parse_scheme(BEST_PTQ)
+    crops, scheme, quickest = bench.calibration, parse_scheme(BEST_PTQ), parse_scheme(QUICKEST_PTQ)
     _ = bench.float_model
-    made, octopix_seconds = _timed(lambda: METHODS[scheme.kind](bench, scheme).model)
+    plain, ranges_seconds = _timed(lambda: _converted(bench, quickest))
+    made, octopix_seconds = _timed(lambda: _converted(bench, scheme))
     images = list(crops.images())
     stock, stock_seconds = _timed(lambda: convert_stock(subject.model, images))
     card = bench.card(parse_scheme(STOCK_SCHEME), training="stock TFLiteConverter")
@@ -68,6 +72,7 @@ def prepare(model: str, home: DataHome, out: Path) -> Prepared:
         model=model,
         scheme=scheme.name,
         octopix_seconds=octopix_seconds,
+        ranges_seconds=ranges_seconds,
         stock_seconds=stock_seconds,
         octopix_graph_sha256=graph_sha256(embed_card(made, bench.card(scheme))),  # packed as artifacts are
         calibration_sha256=crops.sha256(),
@@ -75,9 +80,15 @@ def prepare(model: str, home: DataHome, out: Path) -> Prepared:
         created=now(),
     )
     write_bytes(folder / MODEL, embed_card(stock, card))
+    write_bytes(folder / RANGES, embed_card(plain, bench.card(quickest)))
     write_bytes(folder / CROPS, _packed(np.concatenate(crops.crops)))
     write_json(folder / FACTS, dataclasses.asdict(facts) | {"conditions": dataclasses.asdict(read_conditions())})
     return facts
+
+
+def _converted(bench: Workbench, scheme: Scheme) -> bytes:
+    """int8 bytes. Corrections gather statistics of their own, so no scheme profits from one that was timed before."""
+    return METHODS[scheme.kind](bench, scheme).model
 
 
 def _timed(call: Callable[[], bytes]) -> tuple[bytes, float]:

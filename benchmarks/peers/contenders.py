@@ -21,6 +21,7 @@ from octopix.session import Engine
 Group = Literal["octopix", "tflite-converter", "onnxruntime", "openvino"]
 Precision = Literal["float32", "bf16", "int8"]
 FLOAT, OURS, STOCK = "LiteRT float32", "octopix int8", "TFLiteConverter int8"
+RANGES = "octopix int8, ranges alone"
 """Names of the contenders whose files are given."""
 
 Convert = Callable[[Path, Array, Path], Path]
@@ -103,6 +104,7 @@ def _quantized_by_nncf(preset: str, *, fast: bool, ranges: str | None = None) ->
 _LISTED = (
     Contender(FLOAT, "octopix", "float32", "the float .tflite", _litert),
     Contender(OURS, "octopix", "int8", "the best post-training scheme by validation", _litert),
+    Contender(RANGES, "octopix", "int8", "int8-ptq-mse, no correction: the quickest of ours", _litert),
     Contender(STOCK, "tflite-converter", "int8", "full integer, min-max, uint8 in and out", _litert),
     Contender("ONNX Runtime float32", "onnxruntime", "float32", "", _onnxruntime, _as_it_is),
     _quantized_by_onnxruntime("minmax", "MinMax"),

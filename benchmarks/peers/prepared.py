@@ -1,4 +1,4 @@
-"""What ``python -m quantize stock`` left: the crops, the stock converter's model, and how long conversions took."""
+"""What ``python -m quantize stock`` left: the crops, models without corrections, and how long conversions took."""
 
 import hashlib
 import zipfile
@@ -11,8 +11,8 @@ from octopix.errors import ConfigError, ResultError
 from octopix.images import Array, to_unit
 from octopix.records import from_json, parse
 
-VERSION = 1
-MODEL, CROPS, FACTS = "stock.tflite", "calibration.npz", "prepared.json"
+VERSION = 2
+MODEL, RANGES, CROPS, FACTS = "stock.tflite", "ranges.tflite", "calibration.npz", "prepared.json"
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Facts:
     model: str
     scheme: str
     octopix_seconds: float
+    ranges_seconds: float
     stock_seconds: float
     octopix_graph_sha256: str
     calibration_sha256: str
@@ -32,13 +33,15 @@ class Facts:
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """The three files of a model."""
+    """The files of a model."""
 
     facts: Facts
     crops: Array
     """uint8 (N, side, side, C)."""
     crops_path: Path
     stock: Path
+    ranges: Path
+    """Ours without corrections."""
 
 
 def read_prepared(folder: Path, model: str) -> Prepared:
@@ -51,7 +54,7 @@ def read_prepared(folder: Path, model: str) -> Prepared:
     place = folder / model
     if not (place / FACTS).is_file():
         raise ConfigError(
-            expected=f"{FACTS}, {CROPS} and {MODEL} in {place}",
+            expected=f"{FACTS}, {CROPS}, {MODEL} and {RANGES} in {place}",
             got="none",
             do=f"run: python -m quantize stock --model {model} --out {folder}",
         )
@@ -66,7 +69,7 @@ def read_prepared(folder: Path, model: str) -> Prepared:
         raise _unusable(place, f"version {facts.octopix_prepared} for {facts.model}", model)
     if crops.dtype != np.uint8 or crops.ndim != 4 or crops_sha256(crops) != facts.calibration_sha256:
         raise _unusable(place, f"crops {crops.dtype} {crops.shape} that the facts do not know", model)
-    return Prepared(facts, crops, place / CROPS, place / MODEL)
+    return Prepared(facts, crops, place / CROPS, place / MODEL, place / RANGES)
 
 
 def crops_sha256(crops: Array) -> str:

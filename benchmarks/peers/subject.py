@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmarks.artifacts import FLOAT as FLOAT_SCHEME
 from benchmarks.artifacts import Artifact
-from benchmarks.peers.contenders import FLOAT, OURS, STOCK
+from benchmarks.peers.contenders import FLOAT, OURS, RANGES, STOCK
 from benchmarks.peers.prepared import Prepared
 from octopix.card import best_int8
 from octopix.errors import ConfigError, ModelFileError
@@ -25,7 +25,12 @@ class Subject:
     @property
     def given(self) -> Mapping[str, Path]:
         """Contender -> file that needs no conversion here."""
-        return {FLOAT: self.reference.path, OURS: self.ours.path, STOCK: self.prepared.stock}
+        return {
+            FLOAT: self.reference.path,
+            OURS: self.ours.path,
+            RANGES: self.prepared.ranges,
+            STOCK: self.prepared.stock,
+        }
 
     @property
     def notes(self) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from benchmarks.columns import NONE, fixed, shape_text
 from benchmarks.grid import Heading, grid
-from benchmarks.peers.contenders import OURS
+from benchmarks.peers.contenders import OURS, RANGES
 from benchmarks.peers.results import Entry, Peers, Row
 from benchmarks.peers.verdict import PEERS, Finding, best, verdict
 from octopix.latency import MAX_SPREAD
@@ -103,28 +103,32 @@ def markdown(peers: Peers) -> str:
         "network",
         "float dB",
         "octopix",
+        "ranges alone",
         *PEERS.values(),
         "PSNR",
         "latency ms: octopix",
         "ONNX Runtime",
         "OpenVINO",
     ]
-    lines = [_line([*head, "conversion s: octopix", "NNCF"]), _line(["---", *["--:"] * (len(head) + 1)])]
+    lines = [
+        _line([*head, "conversion s: octopix", "ranges alone", "NNCF"]),
+        _line(["---", *["--:"] * (len(head) + 2)]),
+    ]
     return "\n".join([*lines, *(_network(entry) for entry in peers.models.values())]) + "\n"
 
 
 def _network(entry: Entry) -> str:
-    ours, rivals = entry.row(OURS), [best(entry, group) for group in PEERS]
-    nncf = best(entry, "openvino")
+    ours = [entry.row(name) for name in (OURS, RANGES)]
+    rivals, nncf = [best(entry, group) for group in PEERS], best(entry, "openvino")
     reference = entry.rows[0].psnr_db
     quality = [finding for finding in verdict(entry) if finding.text.startswith("PSNR")]
     cells = [
         f"`{entry.model}`",
         fixed(reference, 3),
-        *(NONE if row is None else fixed(row.drop_db, 3) for row in (ours, *rivals)),
+        *(NONE if row is None else fixed(row.drop_db, 3) for row in (*ours, *rivals)),
         _won(quality),
         *(_fastest(entry, group) for group in ("octopix", "onnxruntime", "openvino")),
-        *(NONE if row is None else fixed(row.seconds, 1) for row in (ours, nncf)),
+        *(NONE if row is None else fixed(row.seconds, 1) for row in (*ours, nncf)),
     ]
     return _line(cells)
 

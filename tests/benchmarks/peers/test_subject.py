@@ -35,8 +35,10 @@ def artifact(scheme: str, *, weights: str = "w", crops: str = "c") -> Artifact:
 
 @pytest.fixture
 def prepared() -> Prepared:
-    facts = Facts(1, "espcn_x4", "int8-ptq-mse+bias", 9.0, 3.0, "graph of int8-ptq-mse+bias", "c", "", "w")
-    return Prepared(facts, np.zeros((1, 8, 8, 1), np.uint8), Path("calibration.npz"), Path("stock.tflite"))
+    facts = Facts(1, "espcn_x4", "int8-ptq-mse+bias", 9.0, 2.0, 3.0, "graph of int8-ptq-mse+bias", "c", "", "w")
+    return Prepared(
+        facts, np.zeros((1, 8, 8, 1), np.uint8), *map(Path, ("calibration.npz", "stock.tflite", "ranges.tflite"))
+    )
 
 
 def test_trained_and_selective_files_are_not_ours(prepared: Prepared) -> None:
