@@ -89,5 +89,6 @@ def _without_corrections(entry: Entry) -> Finding | None:
     if rival is None or rival.psnr_db is None or rival.seconds is None:
         return None
     lead = ours.psnr_db - rival.psnr_db
-    text = f"ranges alone: conversion {fixed(ours.seconds, 1)} s, PSNR {fixed(lead, 3)} dB above {rival.name}"
+    where = f"{fixed(abs(lead), 3)} dB {'above' if lead >= 0 else 'below'} {rival.name}"
+    text = f"ranges alone: conversion {fixed(ours.seconds, 1)} s against {fixed(rival.seconds, 1)}, PSNR {where}"
     return Finding(ours.seconds < rival.seconds and lead >= LEAD_DB, text)
