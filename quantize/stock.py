@@ -87,7 +87,10 @@ def prepare(model: str, home: DataHome, out: Path) -> Prepared:
 
 
 def _converted(bench: Workbench, scheme: Scheme) -> bytes:
-    """int8 bytes. Corrections gather statistics of their own, so no scheme profits from one that was timed before."""
+    """int8 bytes.
+
+    Corrections gather statistics of their own: all that a scheme gains from one before is a warm process, as peers get.
+    """
     return METHODS[scheme.kind](bench, scheme).model
 
 

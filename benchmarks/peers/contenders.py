@@ -20,9 +20,9 @@ from octopix.session import Engine
 
 Group = Literal["octopix", "tflite-converter", "onnxruntime", "openvino"]
 Precision = Literal["float32", "bf16", "int8"]
-FLOAT, OURS, STOCK = "LiteRT float32", "octopix int8", "TFLiteConverter int8"
-RANGES = "octopix int8, ranges alone"
-"""Names of the contenders whose files are given."""
+FLOAT, OURS, RANGES = "LiteRT float32", "octopix int8", "octopix int8, ranges alone"
+STOCK = "TFLiteConverter int8"
+"""With those above, the names of the contenders whose files are given."""
 
 Convert = Callable[[Path, Array, Path], Path]
 """From the float ``.onnx``, the crops and a folder of its own to the file that runs."""

@@ -1,6 +1,6 @@
 """The comparison as a table: on the terminal, and in Markdown for `benchmarks/README.md`."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -127,7 +127,8 @@ def _network(entry: Entry) -> str:
         fixed(reference, 3),
         *(NONE if row is None else fixed(row.drop_db, 3) for row in (*ours, *rivals)),
         _won(quality),
-        *(_fastest(entry, group) for group in ("octopix", "onnxruntime", "openvino")),
+        _latency(ours[:1]),
+        *(_latency(each for each in entry.rows if each.group == group) for group in ("onnxruntime", "openvino")),
         *(NONE if row is None else fixed(row.seconds, 1) for row in (*ours, nncf)),
     ]
     return _line(cells)
@@ -139,10 +140,9 @@ def _won(findings: Sequence[Finding]) -> str:
     return "best" if all(finding.met for finding in findings) else "not best"
 
 
-def _fastest(entry: Entry, group: str) -> str:
-    timed = [
-        row.latency.median_ms for row in entry.rows if row.group == group and row.precision == "int8" and row.latency
-    ]
+def _latency(rows: Iterable[Row | None]) -> str:
+    """Of the fastest int8 among the rows."""
+    timed = [row.latency.median_ms for row in rows if row and row.precision == "int8" and row.latency]
     return fixed(min(timed), 2) if timed else NONE
 
 
