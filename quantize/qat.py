@@ -21,7 +21,7 @@ from quantize.calibrators import Range
 from quantize.export import to_float32
 from quantize.fake_quantization import copy_float_weights, is_range, learned_bounds, with_fake_quantization
 from quantize.layers import activation_tensors
-from quantize.ranges import calibrated_tensors, to_int8
+from quantize.ranges import calibrated_tensors, corrections_of_image, to_int8
 from quantize.resume import Progress, Resume
 from quantize.statistics import activations
 from train.models.layers import DepthToSpace
@@ -111,12 +111,13 @@ class _Twin:
         self._finish = finish
         float_model = to_float32(model)
         self._tensors = activation_tensors(model, float_model)
-        calibrated = calibrated_tensors(read_graph(float_model))
-        shared = frozenset(name for name, index in self._tensors.items() if index not in calibrated)
+        graph = read_graph(float_model)
+        free = set(calibrated_tensors(graph)) - corrections_of_image(graph)
+        shared = frozenset(name for name, index in self._tensors.items() if index not in free)
         made = {name: index for name, index in self._tensors.items() if _computes(model.get_layer(name))}
         bounds = {name: ranges[index] for name, index in made.items() if index in ranges}
         self.aware = with_fake_quantization(model, bounds, frozen=shared)
-        self._activations = activations(read_graph(float_model))
+        self._activations = activations(graph)
         self._ranges = dict(ranges)
         self._export = tf_keras.models.clone_model(model)
 

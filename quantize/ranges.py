@@ -1,7 +1,8 @@
 """Which range each activation gets, and the int8 model made from them.
 
-Three kinds of tensor: the input and the tensors that share the output's quantization have exact ranges, known without
-data; tensors that only move values share the range of what they move; all others are calibrated.
+Four kinds of tensor: the input and the tensors that share the output's quantization have exact ranges, known without
+data; what is added to the image to make the output has the image's step, so that the sum is exact; tensors that only
+move values share the range of what they move; all others are calibrated.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -23,6 +24,9 @@ Array = npt.NDArray[Any]
 
 IMAGE_RANGE: Range = (0.0, 1.0)
 """As 8 bits: scale 1/255, zero point 0. An 8-bit image enters and leaves as it is; saturation is the clip."""
+
+WITHIN = 1e-6
+"""By which a range may be wider than it is said to be: float32's error in the sum of its ends."""
 
 MOVERS = frozenset(
     {"DEPTH_TO_SPACE", "SPACE_TO_DEPTH", "RESHAPE", "TRANSPOSE", "SQUEEZE", "EXPAND_DIMS", "STRIDED_SLICE"}
@@ -98,6 +102,34 @@ def exact_tensors(graph: Graph) -> frozenset[int]:
     return frozenset(exact)
 
 
+def corrections_of_image(graph: Graph) -> frozenset[int]:
+    """What the output is the image's sum with, or its difference from the image; read by nothing else.
+
+    For U-Net: the last convolution's output.
+    """
+    exact, found = exact_tensors(graph), set()
+    for operator in (each for each in graph.operators if each.outputs and each.outputs[0] in exact):
+        operands = [_source(graph, index) for index in operator.inputs[:2]]
+        corrected = operands.index(graph.inputs[0]) if graph.inputs[0] in operands else None
+        if corrected is not None and (operator.name == "ADD" or (operator.name == "SUB" and corrected == 0)):
+            other = operator.inputs[1 - corrected]
+            alone = all(len(consumers(graph, index)) == 1 for index in _path(graph, other))
+            found |= {_path(graph, other)[-1]} if alone else set()
+    return frozenset(found & set(calibrated_tensors(graph)))
+
+
+def in_whole_steps(calibrated: Range) -> Range:
+    """256 steps of the image, 1/255 each, around a range; the range as it is, where it is wider.
+
+    With such a range what is added to the image is rounded as the sum would be, and the sum adds no error of its own.
+    """
+    lo, hi = calibrated
+    if hi - lo > 1 + WITHIN:
+        return calibrated
+    zero_point = round(255 * (1 - lo - hi) / 2)
+    return -zero_point / 255, (255 - zero_point) / 255
+
+
 @dataclass(frozen=True)
 class Affine:
     """factor · x + offset."""
@@ -154,6 +186,8 @@ def complete(graph: Graph, calibrated: Mapping[int, Range]) -> dict[int, Range]:
     Raises:
         ModelFileError: an activation is left without a range; the stock quantizer would leave it float, in silence.
     """
+    whole = corrections_of_image(graph)
+    calibrated = {index: in_whole_steps(found) if index in whole else found for index, found in calibrated.items()}
     ranges = {**dict.fromkeys(exact_tensors(graph), IMAGE_RANGE), **scaled_image(graph)}
     for index in activations(graph):
         source = _source(graph, index)
@@ -219,6 +253,12 @@ def _moves(operator: Operator) -> bool:
 
 def _source(graph: Graph, index: int) -> int:
     """The tensor whose values this one holds, perhaps in another order."""
-    while (mover := _mover_of(graph, index)) is not None:
-        index = mover.inputs[0]
-    return index
+    return _path(graph, index)[-1]
+
+
+def _path(graph: Graph, index: int) -> list[int]:
+    """From a tensor back to its source, both included."""
+    path = [index]
+    while (mover := _mover_of(graph, path[-1])) is not None:
+        path.append(mover.inputs[0])
+    return path

@@ -3,6 +3,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tf_keras
 
 from octopix.errors import DataError, ModelFileError
 from octopix.graph import read_graph
@@ -11,7 +12,15 @@ from octopix.runtime import open_session
 from quantize.calibrators import CALIBRATORS
 from quantize.checks import check
 from quantize.export import to_float32
-from quantize.ranges import calibrated_tensors, exact_tensors, ranges_for, to_int8, to_int16x8
+from quantize.ranges import (
+    calibrated_tensors,
+    corrections_of_image,
+    exact_tensors,
+    in_whole_steps,
+    ranges_for,
+    to_int8,
+    to_int16x8,
+)
 
 Make = Callable[[str], Any]
 NETWORKS = ["anchored", "espcn", "residual", "separable", "hourglass", "shared_output"]
@@ -45,6 +54,47 @@ def test_an_anchor_is_the_image_and_needs_no_calibration(float_model: Make, int8
     anchors = [each.outputs[0] for each in graph.operators if each.name == "CONCATENATION"]
     scales = {graph.tensors[index].quantization.scales for index in anchors}
     assert scales == {graph.tensors[graph.inputs[0]].quantization.scales}
+
+
+def test_what_is_added_to_the_image_has_the_images_step(int8_model: Make) -> None:
+    graph = read_graph(int8_model("anchored"))
+    (last,) = [each for each in graph.operators if each.name == "ADD"][-1:]
+    steps = [graph.tensors[index].quantization.scales[0] for index in (*last.inputs, *last.outputs)]
+    assert steps == pytest.approx([1 / 255] * 3, rel=1e-6)  # of float32
+
+
+def test_a_correction_of_the_image_is_rounded_once(photographs: list[Any]) -> None:
+    """Weights and image are exact here and no value lies between two steps: all there could be is a second rounding."""
+    image = tf_keras.Input((None, None, 1), name="image")
+    change = tf_keras.layers.Conv2D(1, (1, 2), padding="same", name="change")
+    network = tf_keras.Model(image, tf_keras.layers.Add(name="sum")([image, change(image)]))
+    change.set_weights([np.float32(0.00231) * np.float32([[[[-127]], [[64]]]]), np.zeros(1)])
+    model = to_float32(network)
+    found = open_session(to_int8(model, ranges_for(model, photographs, CALIBRATORS["mse"])))
+    float_ = open_session(model)
+    for each in photographs:
+        assert (found.invoke(to_bytes(each)) == to_bytes(float_.invoke(each))).all()
+
+
+@pytest.mark.parametrize(
+    ("calibrated", "whole"),
+    [
+        ((-0.3, 0.4), (-115 / 255, 140 / 255)),
+        ((0.0, 0.9), (-13 / 255, 242 / 255)),
+        ((-0.6, 0.5), (-0.6, 0.5)),  # 256 steps of the image do not reach so far
+    ],
+)
+def test_whole_steps_lie_around_the_range(calibrated: tuple[float, float], whole: tuple[float, float]) -> None:
+    assert in_whole_steps(calibrated) == pytest.approx(whole)
+
+
+def test_a_correction_that_others_read_too_keeps_its_own_step() -> None:
+    image = tf_keras.Input((None, None, 1), name="image")
+    change = tf_keras.layers.Conv2D(1, 3, padding="same", name="change")(image)
+    more = tf_keras.layers.Conv2D(1, 3, padding="same", name="more")(change)
+    once = tf_keras.layers.Add(name="once")([image, change])
+    model = to_float32(tf_keras.Model(image, tf_keras.layers.Add(name="twice")([once, more])))
+    assert corrections_of_image(read_graph(model)) == frozenset()
 
 
 def test_moved_values_share_one_range(float_model: Make, photographs: list[Any]) -> None:
