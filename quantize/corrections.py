@@ -29,12 +29,13 @@ from quantize.equalization import Rule, by_strength, equalized, knots
 from quantize.filters import filters, separated, tail
 from quantize.mean_shift import with_whole_mean
 from quantize.moments import Views, float_views, is_too_much, shown
-from quantize.noise import with_importance
+from quantize.noise import OF_THE_OUTPUT, of_rounded_weights, with_importance
 from quantize.progress import Watch
 from quantize.quietest import by_noise
 from quantize.ranges import calibrate, calibrated_tensors, complete
 from quantize.solving import (
     Lesson,
+    apart,
     solved_alone,
     solved_in_turn,
     weights_alone,
@@ -49,6 +50,10 @@ Read = TypeVar("Read")
 
 TAUGHT = 24
 """Crops that moments are gathered on; with `quantize.moments.PLACES` on each, 32 views per input of a 3×3×64 kernel."""
+
+UNSEEN = 1e-4
+"""Of the noise of rounding the output: layers whose weights are foretold to add less are rounded to nearest. In U-Net
+those are the wide ones in the middle, the dearest to solve."""
 
 NEGLIGIBLE = 1e-8
 """Mean squared error, 80 dB: one value in 650 wrong by 1/255. Crops with less, which are flat, are all alike."""
@@ -150,11 +155,12 @@ class Corrector:
 
     def lesson(self, uncorrected: Candidate) -> Lesson:
         """What the layers of a candidate and of its equalized forms learn from."""
-        if uncorrected.float_model == self._model:
-            views = self._seen[1]
-        else:
-            views = float_views(uncorrected.float_model, uncorrected.filters, self.teachers)
-        return Lesson(self.teachers, views, self.watch)
+        known = uncorrected.float_model == self._model
+        near, views = (self._unseen, self._seen[1]) if known else (frozenset(), None)
+        if views is None:
+            chosen, averaged = apart(uncorrected.filters, near)
+            views = float_views(uncorrected.float_model, chosen, self.teachers, averaged=averaged)
+        return Lesson(self.teachers, views, self.watch, near)
 
     @cached_property
     def peaks(self) -> dict[int, Array]:
@@ -205,6 +211,12 @@ class Corrector:
             watch=lambda done: self.watch("calibrate again", done, len(images)),
         )
         return with_importance(graph, statistics), views if views[0] else None
+
+    @cached_property
+    def _unseen(self) -> frozenset[int]:
+        """Filters, by operator number, whose weights may be rounded in any way: the output would not show it."""
+        noise = of_rounded_weights(read_graph(self._model), self.statistics)
+        return frozenset(index for index, power in noise.items() if power < UNSEEN * OF_THE_OUTPUT)
 
     @cached_property
     def _model(self) -> bytes:
@@ -276,21 +288,24 @@ def correct_biases(corrector: Corrector, forms: Sequence[Form], names: Collectio
 def round_adaptively(corrector: Corrector, forms: Sequence[Form], names: Collection[str]) -> Iterator[Form]:
     """Each layer of each form for itself; then, in the best, layers in turn, making up for those before them.
 
-    In turn go all layers of a shallow network, of a deep one its tail.
+    Where channels were rescaled, no other form is tried: none was ever better behind rounding. In turn go all layers of
+    a shallow network, of a deep one its tail.
     """
     rule, biases = (weights_and_biases, ("bias",)) if "bias" in names else (weights_alone, ())
-    lesson = corrector.lesson(forms[0].candidate)
-    candidates = solved_alone([form.candidate for form in forms], rule, lesson)
+    base, lesson = forms[0].candidate, corrector.lesson(forms[0].candidate)
+    tried = [form for form in forms if form.candidate.factors] or forms
+    candidates = solved_alone(base, [form.candidate for form in tried], rule, lesson)
     rounded = [
         corrector.judged(candidate, *form.made_by, *biases, "adaround")
-        for form, candidate in zip(forms, candidates, strict=True)
+        for form, candidate in zip(tried, candidates, strict=True)
     ]
     yield from rounded
     best = _best(rounded)
     graph, everything = read_graph(best.candidate.float_model), best.candidate.filters
     shallow = len(everything) <= SHALLOW
     last = everything if shallow else tail(graph, everything)
-    misled = [each for each in last if each.image not in graph.inputs]  # one that reads the image is solved for it
+    solved = [each for each in last if each.operator.index not in lesson.nearest]
+    misled = [each for each in solved if each.image not in graph.inputs]  # one that reads the image is solved for it
     if misled:
         in_turn = solved_in_turn(best.candidate, misled, rule, lesson)
         how = "adaround in turn" if shallow else "adaround (tail in turn)"

@@ -12,8 +12,9 @@ worth; `quantize.quietest` weighs both by the noise that reaches the output. Wha
 """
 
 import math
+from collections import ChainMap
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -69,14 +70,15 @@ def equalized(model: bytes, rule: Rule) -> Equalized:
         rule: finds the factors.
     """
     graph = read_graph(model)
+    current = {each.operator.index: each for each in filters(graph)}
     used: dict[int, Array] = {}
     for knot in reversed(knots(graph)):  # from the end: a writer may be a reader of the knot before
-        current = {each.operator.index: each for each in filters(read_graph(model))}
         readers, writers = ([current[each.operator.index] for each in side] for side in (knot.readers, knot.writers))
         factors = rule(knot, readers)
-        model = with_constants(model, _rescaled(writers, readers, factors))
+        current |= {each.operator.index: each for each in _rescaled(writers, readers, factors)}
         used |= {index: _repeated(factors, graph.tensors[index].shape[-1]) for index in knot.tensors}
-    return Equalized(model, used)
+    changed = [each.replaced(weights=each.weights, bias=each.bias) for each in current.values()] if used else []
+    return Equalized(with_constants(model, dict(ChainMap(*changed))), used)
 
 
 def by_strength(peaks: Mapping[int, Array], strength: float) -> Rule:
@@ -169,20 +171,17 @@ def _energy(each: Filter) -> Array:
     return energy
 
 
-def _rescaled(writers: Sequence[Filter], readers: Sequence[Filter], factors: Array) -> dict[int, Array]:
-    """New constants. Inside of a residual block a filter is reader and writer of one knot."""
-    weights = {each.operator.index: each.weights for each in (*writers, *readers)}
-    changes: dict[int, Array] = {}
-    for each in readers:
-        before = weights[each.operator.index]
-        weights[each.operator.index] = before / _repeated(factors, before.shape[3])
-    for each in writers:
-        grown = _repeated(factors, len(each.bias))
-        weights[each.operator.index] = weights[each.operator.index] * grown[:, None, None, None]
-        changes |= each.replaced(bias=each.bias * grown)
-    for each in (*writers, *readers):
-        changes |= each.replaced(weights=weights[each.operator.index])
-    return changes
+def _rescaled(writers: Sequence[Filter], readers: Sequence[Filter], factors: Array) -> Iterable[Filter]:
+    """With new constants. Inside of a residual block a filter is reader and writer of one knot."""
+    found = {each.operator.index: each for each in (*writers, *readers)}
+    for index in (each.operator.index for each in readers):
+        before = found[index].weights
+        found[index] = replace(found[index], weights=before / _repeated(factors, before.shape[3]))
+    for index in (each.operator.index for each in writers):
+        grown = _repeated(factors, len(found[index].bias))
+        weights, bias = found[index].weights * grown[:, None, None, None], found[index].bias * grown
+        found[index] = replace(found[index], weights=weights, bias=bias)
+    return found.values()
 
 
 def _repeated(factors: Array, channels: int) -> Array:

@@ -57,11 +57,11 @@ def observe(
     return {index: each.finish() for index, each in sums.items()}
 
 
-def moments_of(views: Views, chosen: Sequence[Filter]) -> dict[int, tuple[Moments, ...]]:
+def moments_of(views: Views, chosen: Sequence[Filter], *, covariances: bool = True) -> dict[int, tuple[Moments, ...]]:
     """What `observe` gives, from views that were kept."""
 
     def summed(idle: None, number: int, each: Filter) -> tuple[Moments, ...]:
-        total = _Sums(each, covariances=True)
+        total = _Sums(each, covariances=covariances)
         for view in views:
             total.add(view[each.operator.index])
         return total.finish()
@@ -105,12 +105,26 @@ def observe_both(
     return sums.finish()
 
 
-def float_views(float_model: bytes, chosen: Sequence[Filter], images: Sequence[Array]) -> Views | None:
+def float_views(
+    float_model: bytes, chosen: Sequence[Filter], images: Sequence[Array], *, averaged: Sequence[Filter] = ()
+) -> Views | None:
     """What the float model shows each filter at its places; None where that `is_too_much`.
 
     Layers that are solved one after the other change the int8 model only: the float model need not run for each anew.
+
+    Args:
+        float_model: from `quantize.filters.separated`.
+        chosen: filters of it.
+        images: uint8 (1, H, W, C).
+        averaged: further filters, of which each image leaves the mean alone, as if it were all that a single place saw.
     """
-    return None if is_too_much(chosen, len(images)) else tuple(_float_views(float_model, chosen, images))
+
+    def read(session: Session, number: int, image: Array) -> dict[int, Array]:
+        session.invoke(to_unit(image))
+        means = {index: each.mean(axis=1, keepdims=True) for index, each in shown(session, averaged, number).items()}
+        return {**shown(session, chosen, number), **means}
+
+    return None if is_too_much(chosen, len(images)) else tuple(_in_sessions(float_model, images, read))
 
 
 def is_too_much(chosen: Sequence[Filter], images: int) -> bool:

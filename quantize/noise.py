@@ -4,7 +4,7 @@ Rounding adds noise that is nearly white and independent from channel to channel
 the squares of its weights, a sum adds powers, a ReLU lets through what meets its active part. So a walk from the output
 back to the image gives each channel of each activation its gain, and the network need not run for it. What meets again
 behind a shortcut or in the next kernel is taken as independent, too, which it is not quite; operators that are not
-listed below hand noise on as it is.
+listed below hand noise on as it is. The noise of rounded weights follows from the same gains.
 """
 
 import dataclasses
@@ -15,6 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from octopix.graph import Graph, Operator, Tensor, constant
+from quantize.filters import Filter, filters
+from quantize.ranges import source
+from quantize.rounding import LEVELS
 from quantize.statistics import TensorStatistics
 
 Array = npt.NDArray[Any]
@@ -22,6 +25,11 @@ Array = npt.NDArray[Any]
 Walk = Callable[[Graph, Operator, Array], Mapping[int, Array]]
 """From an operator and the gains behind it, (C,), to what they make of its inputs' by tensor number."""
 
+OF_THE_OUTPUT = 1 / 12 / 255**2
+"""Noise power of rounding an image in [0, 1] to 8 bits, which every int8 model has."""
+
+OF_AN_IMAGE = 1 / 4
+"""The largest variance that values in [0, 1] can have."""
 
 KERNELS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV"})
 """Operators whose second input is weights."""
@@ -59,6 +67,31 @@ def with_importance(graph: Graph, statistics: Mapping[int, TensorStatistics]) ->
         if index in found
     }
     return {**statistics, **known}
+
+
+def of_rounded_weights(graph: Graph, statistics: Mapping[int, TensorStatistics]) -> dict[int, float]:
+    """Noise power at the output, mean over its samples, of each filter's weights rounded to nearest; by its operator.
+
+    In expectation: errors of weights are independent of one another, so that only the variance of what they meet
+    matters, and not how neighbours go together. Biases are taken to make up for means.
+    """
+    active = {index: each.active for index, each in statistics.items() if each.by_channel is not None}
+    behind = before_activations(graph, gains(graph, active), active)
+
+    def power(each: Filter) -> float:
+        variance = _variance(statistics.get(source(graph, each.image)))
+        steps = np.abs(each.weights).max(axis=(0, 1, 2) if each.depthwise else (1, 2, 3)) / LEVELS
+        taps = each.weights.size // len(each.bias)
+        return float(behind[each.output] @ np.square(steps, dtype=np.float64)) * taps * variance / 12
+
+    return {each.operator.index: power(each) if each.output in behind else 0.0 for each in filters(graph)}
+
+
+def _variance(met: TensorStatistics | None) -> float:
+    """Of a tensor's values about their channel's mean; where channels are not known, about the mean of all."""
+    if met is None:
+        return OF_AN_IMAGE
+    return float(np.var(met.sample, dtype=np.float64) if met.by_channel is None else np.mean(met.variances))
 
 
 def before_activations(graph: Graph, found: Mapping[int, Array], active: Mapping[int, Array]) -> dict[int, Array]:

@@ -9,6 +9,7 @@ order stand in for.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,13 +20,13 @@ from octopix.graph import Graph
 from quantize.equalization import WIDEST, Knot, Rule
 from quantize.filters import Filter
 from quantize.noise import before_activations, gains
+from quantize.rounding import LEVELS
 from quantize.statistics import TensorStatistics
 
 Array = npt.NDArray[Any]
 
 STEPS = 255
 """Of an activation's range; a weight's magnitude has ``LEVELS``."""
-LEVELS = 127
 
 WEIGHTS = 0.3
 """Of the noise of weights rounded to nearest, what adaptive rounding leaves. Of 0.1, 0.3 and 1, CNN ×4 is at 53.2, 54.5
@@ -57,6 +58,11 @@ class Reader:
     """(C,): of the values it sees, their variances, summed over its taps."""
     weight: Array
     """(outputs,): noise power at the output per noise power in what it computes."""
+
+    @cached_property
+    def log_loudest(self) -> Array:
+        """Natural logarithms of ``loudest``."""
+        return _log(self.loudest)
 
 
 def by_noise(graph: Graph, statistics: Mapping[int, TensorStatistics], rounded: Collection[int]) -> Rule:
@@ -136,8 +142,8 @@ def _noise(logs: Array, tensors: Sequence[Rounded], readers: Sequence[Reader], o
 
 
 def _of_tensor(logs: Array, each: Rounded, order: int) -> tuple[float, Array]:
-    high, towards_high = _norm(each.highs[None] * np.exp(logs), order)
-    low, towards_low = _norm(each.lows[None] * np.exp(logs), order)
+    high, towards_high = _norm(_log(each.highs[None]) + logs, order)
+    low, towards_low = _norm(_log(each.lows[None]) + logs, order)
     step = (high + low) / STEPS
     reached = each.weight * np.exp(-2 * logs) / 12
     towards = (high[:, None] * towards_high + low[:, None] * towards_low)[0] / STEPS
@@ -145,16 +151,22 @@ def _of_tensor(logs: Array, each: Rounded, order: int) -> tuple[float, Array]:
 
 
 def _of_reader(logs: Array, each: Reader, order: int) -> tuple[float, Array]:
-    loudest, towards = _norm(each.loudest * np.exp(-logs), order)
+    loudest, towards = _norm(each.log_loudest - logs, order)
     power = WEIGHTS * each.weight * np.square(loudest / LEVELS) / 12
     energy = each.energy * np.exp(2 * logs)
     return float(power.sum() * energy.sum()), 2 * power.sum() * energy - 2 * energy.sum() * (power @ towards)
 
 
-def _norm(values: Array, order: int) -> tuple[Array, Array]:
-    """(rows,) norms over columns, in place of the largest, and (rows, columns) their logarithms' derivatives."""
-    largest = np.maximum(values.max(axis=1, keepdims=True), np.finfo(float).tiny)
-    powers = (values / largest) ** order
-    sums = np.maximum(powers.sum(axis=1, keepdims=True), np.finfo(float).tiny)
-    norms: Array = (largest * sums ** (1 / order))[:, 0]
+def _log(values: Array) -> Array:
+    """Finite for zeros, too."""
+    found: Array = np.log(np.maximum(values, np.finfo(float).tiny))
+    return found
+
+
+def _norm(logs: Array, order: int) -> tuple[Array, Array]:
+    """(rows,) norms over columns of exp(logs), for the largest, and (rows, columns) their logarithms' derivatives."""
+    largest = logs.max(axis=1, keepdims=True)
+    powers = np.exp(order * (logs - largest))
+    sums = powers.sum(axis=1, keepdims=True)
+    norms: Array = (np.exp(largest) * sums ** (1 / order))[:, 0]
     return norms, powers / sums

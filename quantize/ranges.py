@@ -83,7 +83,7 @@ def calibrate(statistics: Mapping[int, TensorStatistics], calibrator: Calibrator
 def calibrated_tensors(graph: Graph) -> tuple[int, ...]:
     """Activations whose range must be measured: not exact, and not merely moved."""
     exact = exact_tensors(graph) | scaled_image(graph).keys()
-    return tuple(index for index in activations(graph) if index not in exact and _source(graph, index) == index)
+    return tuple(index for index in activations(graph) if index not in exact and source(graph, index) == index)
 
 
 def exact_tensors(graph: Graph) -> frozenset[int]:
@@ -109,7 +109,7 @@ def corrections_of_image(graph: Graph) -> frozenset[int]:
     """
     exact, found = exact_tensors(graph), set()
     for operator in (each for each in graph.operators if each.outputs and each.outputs[0] in exact):
-        operands = [_source(graph, index) for index in operator.inputs[:2]]
+        operands = [source(graph, index) for index in operator.inputs[:2]]
         corrected = operands.index(graph.inputs[0]) if graph.inputs[0] in operands else None
         if corrected is not None and (operator.name == "ADD" or (operator.name == "SUB" and corrected == 0)):
             other = operator.inputs[1 - corrected]
@@ -190,14 +190,14 @@ def complete(graph: Graph, calibrated: Mapping[int, Range]) -> dict[int, Range]:
     calibrated = {index: in_whole_steps(found) if index in whole else found for index, found in calibrated.items()}
     ranges = {**dict.fromkeys(exact_tensors(graph), IMAGE_RANGE), **scaled_image(graph)}
     for index in activations(graph):
-        source = _source(graph, index)
+        origin = source(graph, index)
         if index in ranges:
             continue
-        if source not in calibrated and source not in ranges:
+        if origin not in calibrated and origin not in ranges:
             raise ModelFileError(
                 expected=f"a range for {graph.tensors[index].name}", got="none", do="calibrate that tensor too"
             )
-        ranges[index] = calibrated.get(source) or ranges[source]
+        ranges[index] = calibrated.get(origin) or ranges[origin]
     return ranges
 
 
@@ -237,6 +237,11 @@ def _checked(graph: Graph, ranges: Mapping[int, Range]) -> dict[int, Range]:
     return full
 
 
+def source(graph: Graph, index: int) -> int:
+    """The tensor whose values this one holds, perhaps in another order."""
+    return _path(graph, index)[-1]
+
+
 def consumers(graph: Graph, index: int) -> tuple[Operator, ...]:
     """Operators that read a tensor."""
     return tuple(operator for operator in graph.operators if index in operator.inputs)
@@ -249,11 +254,6 @@ def _mover_of(graph: Graph, index: int) -> Operator | None:
 def _moves(operator: Operator) -> bool:
     """Also a tensor concatenated with itself: the anchor of mobile networks, which is the image many times."""
     return operator.name in MOVERS or (operator.name == "CONCATENATION" and len(set(operator.inputs)) == 1)
-
-
-def _source(graph: Graph, index: int) -> int:
-    """The tensor whose values this one holds, perhaps in another order."""
-    return _path(graph, index)[-1]
 
 
 def _path(graph: Graph, index: int) -> list[int]:

@@ -46,13 +46,18 @@ class Moments:
     """
 
     covariance: Array
-    """float64 (d, d) of z."""
+    """float64 (d, d) of z; empty where nothing but means was gathered."""
     cross: Array | None
     """float64 (d, d), covariance of x with z; None where z is taken to be x."""
     mean: Array
     """float64 (d,) of x."""
     mean_int8: Array
     """float64 (d,) of z."""
+
+    @property
+    def knows_more_than_means(self) -> bool:
+        """Whether weights can be solved for."""
+        return self.covariance.size > 0
 
     def about_zero(self) -> "Moments":
         """Second moments in place of covariances, for a layer whose bias stays: the mean error counts, too."""
@@ -66,10 +71,10 @@ class Moments:
 
     def rescaled(self, factors: Array) -> "Moments":
         """Of values multiplied by factors (d,)."""
-        columns = factors[:, None]
+        square = np.outer(factors, factors) if self.knows_more_than_means else np.ones(())
         return Moments(
-            covariance=self.covariance * factors * columns,
-            cross=None if self.cross is None else self.cross * factors * columns,
+            covariance=self.covariance * square,
+            cross=None if self.cross is None else self.cross * square,
             mean=self.mean * factors,
             mean_int8=self.mean_int8 * factors,
         )

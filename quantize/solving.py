@@ -4,7 +4,7 @@ Either every layer is taken for itself, as if those in front of it made no error
 for what the int8 model gets wrong before it.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,22 +34,23 @@ class Lesson:
     images: Sequence[Array]
     """uint8 (1, H, W, C)."""
     views: Views | None
-    """What the float model, channels not rescaled, shows each of its filters; None where that is too much to keep."""
+    """What the float model, channels not rescaled, shows each of its filters, of those in ``nearest`` perhaps the mean
+    alone; None where that is too much to keep."""
     watch: Watch
+    nearest: frozenset[int] = frozenset()
+    """Filters, by operator number, that are served as well by rounding to nearest, with biases for it."""
 
 
 @_one_thread
-def solved_alone(candidates: Sequence[Candidate], rule: Rule, lesson: Lesson) -> list[Candidate]:
-    """Each layer for itself, in forms of one model, of which the first has no channel rescaled.
+def solved_alone(base: Candidate, candidates: Sequence[Candidate], rule: Rule, lesson: Lesson) -> list[Candidate]:
+    """Each layer for itself, in forms of one model: ``base`` is that model, no channel rescaled.
 
     What layers see is gathered once for all forms.
     """
-    base, *_ = candidates
     layers = list(zip(*(candidate.filters for candidate in candidates), strict=True))
     changes: list[dict[int, Array]] = [{} for _ in candidates]
     done = 0
-    for batch in batches(base.filters):
-        seen = moments_of(lesson.views, batch) if lesson.views else observe(base.float_model, batch, lesson.images)
+    for seen in _gathered(base, lesson):
         for forms in (each for each in layers if each[0].operator.index in seen):
             moments = seen.pop(forms[0].operator.index)
             for each, candidate, change in zip(forms, candidates, changes, strict=True):
@@ -83,10 +84,26 @@ def with_mean_outputs(current: Candidate, images: Sequence[Array]) -> Candidate:
     return current.changed({index: values for change in changes for index, values in change.items()})
 
 
+def apart(everything: Sequence[Filter], near: Collection[int]) -> tuple[list[Filter], list[Filter]]:
+    """Filters that are solved for, and those, by operator number, that are rounded to nearest."""
+    solved = [each for each in everything if each.operator.index not in near]
+    return solved, [each for each in everything if each.operator.index in near]
+
+
+def _gathered(base: Candidate, lesson: Lesson) -> Iterator[dict[int, tuple[Moments, ...]]]:
+    """What filters see, of as many at a time as fit in memory; of those rounded to nearest the means alone."""
+    chosen, near = apart(base.filters, lesson.nearest)
+    for batch, covariances in [*([(near, False)] if near else []), *((batch, True) for batch in batches(chosen))]:
+        if lesson.views is not None:
+            yield moments_of(lesson.views, batch, covariances=covariances)
+        else:
+            yield observe(base.float_model, batch, lesson.images, covariances=covariances)
+
+
 def weights_and_biases(each: Filter, moments: Sequence[Moments]) -> dict[int, Array]:
     """The rule for weights that may leave a mean error, and biases that take it away."""
     rows = np.split(_rows(each), len(moments))
-    rounded = [best_rounding(part, moment) for part, moment in zip(rows, moments, strict=True)]
+    rounded = [_rounded(part, moment) for part, moment in zip(rows, moments, strict=True)]
     parts = zip(np.split(each.bias, len(moments)), rows, rounded, moments, strict=True)
     biases = [best_bias(bias, weights, new, moment) for bias, weights, new, moment in parts]
     return each.replaced(weights=_unrowed(np.concatenate(rounded), each), bias=np.concatenate(biases))
@@ -95,8 +112,15 @@ def weights_and_biases(each: Filter, moments: Sequence[Moments]) -> dict[int, Ar
 def weights_alone(each: Filter, moments: Sequence[Moments]) -> dict[int, Array]:
     """The rule for weights whose mean error counts, too: biases stay."""
     parts = zip(np.split(_rows(each), len(moments)), moments, strict=True)
-    rounded = [best_rounding(rows, moment.about_zero()) for rows, moment in parts]
+    rounded = [_rounded(rows, moment, about_zero=True) for rows, moment in parts]
     return each.replaced(weights=_unrowed(np.concatenate(rounded), each))
+
+
+def _rounded(rows: Array, moments: Moments, *, about_zero: bool = False) -> Array:
+    """To nearest, where nothing but means is known of what they see."""
+    if not moments.knows_more_than_means:
+        return nearest(rows)
+    return best_rounding(rows, moments.about_zero() if about_zero else moments)
 
 
 def _scaling(each: Filter, factors: Mapping[int, Array]) -> Array | None:

@@ -19,8 +19,9 @@ from quantize.equalization import by_strength, equalized
 from quantize.export import to_float32
 from quantize.filters import constants_of, filters, separated, with_constants
 from quantize.moments import float_views, moments_of, observe, observe_both
+from quantize.rounding import nearest
 from quantize.schemes import CORRECTIONS as NAMES
-from quantize.solving import Lesson, solved_alone, solved_in_turn
+from quantize.solving import Lesson, solved_alone, solved_in_turn, weights_and_biases
 from quantize.transfer import transferred
 
 Make = Callable[[str], Any]
@@ -139,22 +140,23 @@ def test_float_views_that_are_kept_are_those_taken_anew(corrector: Any, name: st
 
 @pytest.mark.parametrize("name", ["espcn", "shuffled"])
 def test_what_equalized_layers_see_need_not_be_gathered_again(corrector: Any, name: str) -> None:
-    def seen_by(candidates: list[Candidate], lesson: Lesson) -> list[Any]:
+    def seen_by(base: Candidate, candidate: Candidate, lesson: Lesson) -> list[Any]:
         seen: list[Any] = []
 
         def rule(each: Any, moments: Any) -> dict[int, Any]:
             seen.append(moments)
             return {}
 
-        solved_alone(candidates, rule, lesson)
+        solved_alone(base, [candidate], rule, lesson)
         return seen
 
     bench = corrector(name)
     found = equalized(bench.start.float_model, by_strength(bench.peaks, 1))
     assert found.factors
     scaled = Candidate(found.model, bench.ranges(found.factors), factors=found.factors)
-    shared = seen_by([bench.start, scaled], bench.lesson(bench.start))[1::2]  # layer by layer, of both
-    anew = seen_by([dataclasses.replace(scaled, factors={})], Lesson(bench.teachers, None, bench.watch))
+    shared = seen_by(bench.start, scaled, bench.lesson(bench.start))
+    plain = dataclasses.replace(scaled, factors={})
+    anew = seen_by(plain, plain, Lesson(bench.teachers, None, bench.watch))
     for (one,), (other,) in zip(shared, anew, strict=True):
         loudest = np.diag(other.covariance).max()
         # The same float32 network with other constants: sums round otherwise in their seventh digit.
@@ -192,6 +194,25 @@ def test_networks_whose_views_are_too_many_are_corrected_alike(corrector: Any, m
     assert streamed.keys() == kept.keys()
     for name, error in kept.items():  # weights between two levels may turn on the last digit of a sum
         assert streamed[name] == pytest.approx(error, rel=0.05)
+
+
+def test_layers_that_the_output_does_not_show_are_rounded_to_nearest(photographs: list[Any]) -> None:
+    image = tf_keras.Input((None, None, 1), name="image")
+    quiet = tf_keras.layers.Conv2D(8, 3, padding="same", activation="relu", name="head")(image)
+    quiet = tf_keras.layers.Conv2D(8, 3, padding="same", name="hushed")(quiet)
+    quiet = tf_keras.layers.Conv2D(1, 3, padding="same", name="hush")(quiet)
+    network = tf_keras.Model(image, tf_keras.layers.Add(name="sum")([image, quiet]))
+    hush = network.get_layer("hush")
+    hush.set_weights([1e-3 * each for each in hush.get_weights()])
+    crops = [np.rint(each * 255).astype(np.uint8) for each in photographs]
+    bench = Corrector(Judge(to_float32(network), crops), CALIBRATORS["mse"])
+    (found,) = solved_alone(bench.start, [bench.start], weights_and_biases, bench.lesson(bench.start))
+    for each in bench.start.filters:
+        weights, bias = (found.constants[index] for index in each.operator.inputs[1:3])
+        rows = nearest(each.weights.reshape(len(weights), -1).astype(np.float64))
+        assert np.allclose(weights.reshape(rows.shape), rows, rtol=1e-6)  # of float32
+        assert not np.array_equal(bias, each.bias)  # which makes up for what is then wrong
+    check(correct(bench, NAMES).candidate.int8, "int8-ptq")  # as in forms whose channels are rescaled
 
 
 def test_a_layer_that_reads_the_image_is_not_rounded_again(corrector: Any, monkeypatch: pytest.MonkeyPatch) -> None:
