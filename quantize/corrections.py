@@ -288,8 +288,8 @@ def correct_biases(corrector: Corrector, forms: Sequence[Form], names: Collectio
 def round_adaptively(corrector: Corrector, forms: Sequence[Form], names: Collection[str]) -> Iterator[Form]:
     """Each layer of each form for itself; then, in the best, layers in turn, making up for those before them.
 
-    Where channels were rescaled, no other form is tried: none was ever better behind rounding. In turn go all layers of
-    a shallow network, of a deep one its tail.
+    Where channels were rescaled, the form that was not is left out: it was the best for none of twelve networks. In
+    turn go all layers of a shallow network, of a deep one its tail.
     """
     rule, biases = (weights_and_biases, ("bias",)) if "bias" in names else (weights_alone, ())
     base, lesson = forms[0].candidate, corrector.lesson(forms[0].candidate)

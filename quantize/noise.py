@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 
 from octopix.graph import Graph, Operator, Tensor, constant
+from quantize.calibrators import Range
 from quantize.filters import Filter, filters
-from quantize.ranges import source
+from quantize.ranges import IMAGE_RANGE, scaled_image, source
 from quantize.rounding import LEVELS
 from quantize.statistics import TensorStatistics
 
@@ -27,9 +28,6 @@ Walk = Callable[[Graph, Operator, Array], Mapping[int, Array]]
 
 OF_THE_OUTPUT = 1 / 12 / 255**2
 """Noise power of rounding an image in [0, 1] to 8 bits, which every int8 model has."""
-
-OF_AN_IMAGE = 1 / 4
-"""The largest variance that values in [0, 1] can have."""
 
 KERNELS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV"})
 """Operators whose second input is weights."""
@@ -76,10 +74,11 @@ def of_rounded_weights(graph: Graph, statistics: Mapping[int, TensorStatistics])
     matters, and not how neighbours go together. Biases are taken to make up for means.
     """
     active = {index: each.active for index, each in statistics.items() if each.by_channel is not None}
-    behind = before_activations(graph, gains(graph, active), active)
+    behind, exact = before_activations(graph, gains(graph, active), active), scaled_image(graph)
 
     def power(each: Filter) -> float:
-        variance = _variance(statistics.get(source(graph, each.image)))
+        met = source(graph, each.image)
+        variance = _variance(statistics[met]) if met in statistics else _largest_variance(exact.get(met, IMAGE_RANGE))
         steps = np.abs(each.weights).max(axis=(0, 1, 2) if each.depthwise else (1, 2, 3)) / LEVELS
         taps = each.weights.size // len(each.bias)
         return float(behind[each.output] @ np.square(steps, dtype=np.float64)) * taps * variance / 12
@@ -87,10 +86,14 @@ def of_rounded_weights(graph: Graph, statistics: Mapping[int, TensorStatistics])
     return {each.operator.index: power(each) if each.output in behind else 0.0 for each in filters(graph)}
 
 
-def _variance(met: TensorStatistics | None) -> float:
+def _largest_variance(limits: Range) -> float:
+    """That values between two limits can have."""
+    lo, hi = limits
+    return (hi - lo) ** 2 / 4
+
+
+def _variance(met: TensorStatistics) -> float:
     """Of a tensor's values about their channel's mean; where channels are not known, about the mean of all."""
-    if met is None:
-        return OF_AN_IMAGE
     return float(np.var(met.sample, dtype=np.float64) if met.by_channel is None else np.mean(met.variances))
 
 

@@ -83,6 +83,17 @@ def test_rounded_weights_make_the_noise_that_is_foretold(middle: Any) -> None:
     assert foretold[each.operator.index] == pytest.approx(np.mean(np.var(after - before, axis=(1, 2))), rel=0.35)
 
 
+def test_weights_that_meet_the_image_in_another_unit_count_in_that_unit() -> None:
+    def foretold(unit: float) -> float:
+        image = tf_keras.Input((None, None, 1), name="image")
+        head = tf_keras.layers.Conv2D(1, 3, padding="same", kernel_initializer=tf_keras.initializers.Constant(0.01))
+        model = separated(to_float32(tf_keras.Model(image, head(image * unit))))
+        (power,) = of_rounded_weights(read_graph(model), {}).values()
+        return power
+
+    assert foretold(255.0) == pytest.approx(255**2 * foretold(1.0))
+
+
 def test_a_relu_lets_through_its_active_share() -> None:
     model = through(tf_keras.layers.Conv2D(5, 1), tf_keras.layers.ReLU())
     graph = read_graph(model)

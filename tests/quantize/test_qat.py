@@ -314,3 +314,31 @@ def test_training_parts_what_was_equal_before(photographs):
         [graph.tensors[each.outputs[0]].quantization.scales for each in graph.operators] for graph in judged
     )
     assert np.allclose(before, after, rtol=0.05)  # one step moves a range a little; another tensor's is far off
+
+
+def test_what_is_added_to_the_image_keeps_its_step(photographs):
+    """Steps of a half in the logarithm would move every range that may move to another scale or zero point."""
+    image = tf_keras.Input((None, None, 1), name="image")
+    body = tf_keras.layers.Conv2D(4, 3, padding="same", activation="relu", name="body")(image)
+    change = tf_keras.layers.Conv2D(1, 3, padding="same", name="change")(body)
+    network = tf_keras.Model(image, tf_keras.layers.Add(name="sum")([image, change]))
+    network.get_layer("change").set_weights([0.2 * each for each in network.get_layer("change").get_weights()])
+    float_model = to_float32(network)
+    ranges = ranges_for(float_model, photographs, CALIBRATORS["mse"])
+    batch, judged = np.rint(photographs[0] * 255).astype(np.uint8), []
+    train_aware(
+        network,
+        ranges,
+        rival=to_int8(float_model, ranges),
+        draw=lambda step: batch,
+        judge=lambda model: judged.append(read_graph(model)) or len(judged),
+        settings=QatSettings(steps=1, judge_every=1, rate=RATE, range_rate=0.5),
+    )
+
+    def quantization(graph, place):
+        return graph.tensors[graph.operators[place].outputs[0]].quantization
+
+    before, after = judged
+    assert [each.name for each in before.operators] == ["QUANTIZE", "CONV_2D", "CONV_2D", "ADD", "QUANTIZE"]
+    assert quantization(before, 1) != quantization(after, 1)
+    assert quantization(before, 2) == quantization(after, 2)
