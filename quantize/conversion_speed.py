@@ -1,8 +1,9 @@
 """How long a Keras model in memory takes to become int8 bytes: this house against the stock converter.
 
-Both get the same float images and pay for everything from the Keras model on, export included. They take turns, so that
+Both get the same images and pay for everything from the Keras model on, export included. They take turns, so that
 a disturbance of the machine meets both. ``TFLiteConverter`` calibrates min-max on one core; octopix calibrates by
-the named calibrator, with one interpreter per core.
+the named calibrator, with one interpreter per core, on a window of each image
+(`quantize.calibration_set.CalibrationSet.windows`).
 """
 
 from collections.abc import Callable, Sequence
@@ -14,13 +15,14 @@ import tensorflow as tf
 import tf_keras
 
 from octopix.conditions import read_conditions
+from octopix.images import to_unit
 from octopix.latency import measure_alternating
 from octopix.results import ConversionSpeedRow, Result
-from quantize.calibration_set import CROPS, calibration_set
+from quantize.calibration_set import CROPS, CalibrationSet, calibration_set
 from quantize.calibrators import CALIBRATORS
 from quantize.export import INPUT_NAME, to_float32
 from quantize.ranges import ranges_for, to_int8
-from quantize.workbench import load_subject
+from quantize.workbench import Workbench, load_subject
 from train.data.sources import DataHome, images_for
 
 Array = npt.NDArray[Any]
@@ -40,9 +42,11 @@ def conversion_speed(model: str, home: DataHome, *, images: int = CROPS, rounds:
         rounds: timed repetitions of each way, after one that is not timed.
     """
     subject = load_subject(model)
-    crops = list(calibration_set(images_for(home, "calibrate"), subject.spec, count=images).images())
+    seen = Workbench(subject, home).receptive_field
+    calibration = calibration_set(images_for(home, "calibrate"), subject.spec, count=images, receptive_field=seen)
+    crops = list(calibration.images())
     ways: dict[str, Callable[[], object]] = {
-        OURS: lambda: convert_ours(subject.model, crops),
+        OURS: lambda: convert_ours(subject.model, calibration),
         STOCK: lambda: convert_stock(subject.model, crops),
     }
     conditions = read_conditions()  # the load before, not our own
@@ -63,10 +67,11 @@ def conversion_speed(model: str, home: DataHome, *, images: int = CROPS, rounds:
     return Result("conversion-speed", rows, conditions)
 
 
-def convert_ours(model: tf_keras.Model, images: Sequence[Array]) -> bytes:
+def convert_ours(model: tf_keras.Model, calibration: CalibrationSet) -> bytes:
     """Export, read statistics in the interpreter, choose ranges, quantize."""
-    float_model = to_float32(model, height=images[0].shape[1], width=images[0].shape[2])
-    return to_int8(float_model, ranges_for(float_model, images, CALIBRATORS[CALIBRATOR]))
+    float_model = to_float32(model)
+    ranges = ranges_for(float_model, map(to_unit, calibration.windows()), CALIBRATORS[CALIBRATOR])
+    return to_int8(float_model, ranges)
 
 
 def convert_stock(model: tf_keras.Model, images: Sequence[Array]) -> bytes:

@@ -40,7 +40,6 @@ from quantize.solving import (
     solved_in_turn,
     weights_alone,
     weights_and_biases,
-    with_mean_outputs,
 )
 from quantize.statistics import TensorStatistics, collect
 from train.data.holding import held_back
@@ -125,7 +124,7 @@ class Corrector:
     Args:
         judge: of the float model, decides what is kept.
         calibrator: finds the ranges.
-        rounds: whether weights will be rounded adaptively, for which layers' views are kept.
+        rounds: whether weights will be rounded adaptively, for which layers' views are kept, not their means alone.
         watch: told of the progress.
     """
 
@@ -195,12 +194,13 @@ class Corrector:
         graph = read_graph(self._model)
         free = {index for knot in knots(graph) for index in knot.tensors}
         tensors = dict.fromkeys((*calibrated_tensors(graph), *sorted(free)))
-        chosen, numbers = filters(graph), {place: number for number, place in enumerate(self._taught)}
+        everything, numbers = filters(graph), {place: number for number, place in enumerate(self._taught)}
+        chosen, averaged = (everything, ()) if self.rounds else ((), everything)
         views: list[Mapping[int, Array]] = [{} for _ in numbers]
 
         def look(session: Session, place: int) -> None:
             if place in numbers:
-                views[numbers[place]] = shown(session, chosen, numbers[place])
+                views[numbers[place]] = shown(session, chosen, numbers[place], averaged=averaged)
 
         images = (*self.learned, *vivid(self.learned))
         statistics = collect(
@@ -208,15 +208,21 @@ class Corrector:
             map(to_unit, images),
             tensors=tensors,
             by_channel=free,
-            look=look if self.rounds and not is_too_much(chosen, len(numbers)) else None,
+            look=None if is_too_much(chosen, len(numbers)) else look,
             watch=lambda done: self.watch("calibrate again", done, len(images)),
         )
         return with_importance(graph, statistics), views if views[0] else None
 
     @cached_property
     def _unseen(self) -> frozenset[int]:
-        """Filters, by operator number, whose weights may be rounded in any way: the output would not show it."""
-        noise = of_rounded_weights(read_graph(self._model), self.statistics)
+        """Filters, by operator number, whose weights may be rounded in any way: the output would not show it.
+
+        All, where none is to be rounded adaptively.
+        """
+        graph = read_graph(self._model)
+        if not self.rounds:
+            return frozenset(each.operator.index for each in filters(graph))
+        noise = of_rounded_weights(graph, self.statistics)
         return frozenset(index for index, power in noise.items() if power < UNSEEN * OF_THE_OUTPUT)
 
     @cached_property
@@ -282,8 +288,9 @@ def equalize_channels(corrector: Corrector, forms: Sequence[Form], names: Collec
 def correct_biases(corrector: Corrector, forms: Sequence[Form], names: Collection[str]) -> Iterator[Form]:
     """Biases for the weights as the quantizer will round them. With adaptive rounding they come along."""
     if "adaround" not in names:
-        best = _best(forms)
-        yield corrector.judged(with_mean_outputs(best.candidate, corrector.teachers), *best.made_by, "bias")
+        base, best = forms[0].candidate, _best(forms)
+        (found,) = solved_alone(base, [best.candidate], weights_and_biases, corrector.lesson(base))
+        yield corrector.judged(found, *best.made_by, "bias")
 
 
 def round_adaptively(corrector: Corrector, forms: Sequence[Form], names: Collection[str]) -> Iterator[Form]:

@@ -2,7 +2,7 @@
 
 A form runs with every tensor kept readable; around places drawn at random, the same for both forms, the values under
 the kernel are taken. Memory does not grow with the number of images, but where the float form's views are kept for
-several gatherings (`float_views`, `shown`), and then no further than `MEMORY`.
+several gatherings (`float_views`, `shown`), and then no further than `KEPT`.
 """
 
 import math
@@ -29,11 +29,17 @@ PLACES = 768
 """Places per image that a kernel is put on."""
 
 MEMORY = 1 << 29
-"""Bytes of covariances that are gathered at once; more layers than fit are gathered in more runs. Also of views that
-are kept."""
+"""Bytes of covariances that are gathered at once; more layers than fit are gathered in more runs."""
+
+KEPT = 1 << 30
+"""Bytes of views that are kept."""
+
+HALF = (2.0**-4, 2.0**15)
+"""Largest magnitudes that half precision holds well: values 2⁻¹⁶ of that still have all of its digits but two."""
 
 Views = Sequence[Mapping[int, Array]]
-"""By image and operator number, what the float model shows a kernel at its places: (groups, places, d)."""
+"""By image and operator number, what the float model shows a kernel at its places: (groups, places, d), float16 where
+that `HALF` does."""
 
 
 def observe(
@@ -116,26 +122,41 @@ def float_views(
         float_model: from `quantize.filters.separated`.
         chosen: filters of it.
         images: uint8 (1, H, W, C).
-        averaged: further filters, of which each image leaves the mean alone, as if it were all that a single place saw.
+        averaged: see `shown`.
     """
 
     def read(session: Session, number: int, image: Array) -> dict[int, Array]:
         session.invoke(to_unit(image))
-        means = {index: each.mean(axis=1, keepdims=True) for index, each in shown(session, averaged, number).items()}
-        return {**shown(session, chosen, number), **means}
+        return shown(session, chosen, number, averaged=averaged)
 
     return None if is_too_much(chosen, len(images)) else tuple(_in_sessions(float_model, images, read))
 
 
 def is_too_much(chosen: Sequence[Filter], images: int) -> bool:
-    """Whether views of so many images do not fit in `MEMORY`."""
+    """Whether views of so many images do not fit in `KEPT`."""
     values = PLACES * sum(each.weights.size if each.depthwise else each.weights[0].size for each in chosen)
-    return values * np.dtype(np.float32).itemsize * images > MEMORY
+    return values * np.dtype(np.float16).itemsize * images > KEPT
 
 
-def shown(session: Session, chosen: Sequence[Filter], number: int) -> dict[int, Array]:
-    """What the float model's run on image ``number`` shows each filter: float32 (groups, places, d) by operator."""
-    return {each.operator.index: _views(each, session.tensor(each.image), number) for each in chosen}
+def shown(
+    session: Session, chosen: Sequence[Filter], number: int, *, averaged: Sequence[Filter] = ()
+) -> dict[int, Array]:
+    """What the float model's run on image ``number`` shows each filter: one image of `Views`.
+
+    Of filters in ``averaged`` it leaves the mean alone, as if that were all that a single place saw.
+    """
+
+    def views(each: Filter) -> Array:
+        return _views(each, session.tensor(each.image), number)
+
+    means = {each.operator.index: views(each).mean(axis=1, keepdims=True) for each in averaged}
+    return {each.operator.index: _halved(views(each)) for each in chosen} | means
+
+
+def _halved(views: Array) -> Array:
+    """In half precision, of which int8 values have no use for more, or as they are."""
+    least, most = HALF
+    return views.astype(np.float16) if least <= np.abs(views).max() <= most else views
 
 
 def batches(chosen: Sequence[Filter]) -> list[tuple[Filter, ...]]:
@@ -186,7 +207,9 @@ class _Sums:
         self._means: Array | None = None
 
     def add(self, seen: Array, float_: Array | None = None) -> None:
-        """Add one image's views, float32 (groups, places, d); with those of the int8 model, the float model's."""
+        """Add one image's views, (groups, places, d); with those of the int8 model, the float model's."""
+        seen = seen.astype(np.float32, copy=False)
+        float_ = None if float_ is None else float_.astype(np.float32, copy=False)
         ones = np.ones(seen.shape[1], np.float32)
         self._means = _plus(self._means, np.stack([ones @ views for views in (seen, float_) if views is not None]))
         self.count += seen.shape[1]

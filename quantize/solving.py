@@ -24,7 +24,7 @@ Rule = Callable[[Filter, Sequence[Moments]], dict[int, Array]]
 """From a filter and its moments, one per group, to its new constants by tensor number."""
 
 _one_thread = threadpool_limits.wrap(limits=1, user_api="blas")
-"""The interpreters have all cores: NumPy's threads would wait for them."""
+"""The interpreters have all cores, NumPy's threads would wait for them; and most layers are too small for two."""
 
 
 @dataclass(frozen=True)
@@ -76,14 +76,6 @@ def solved_in_turn(current: Candidate, chosen: Sequence[Filter], rule: Rule, les
     return current
 
 
-@_one_thread
-def with_mean_outputs(current: Candidate, images: Sequence[Array]) -> Candidate:
-    """Biases alone, for weights rounded to nearest, which the quantizer will do."""
-    seen = observe(current.float_model, current.filters, images, covariances=False)
-    changes = [_new_biases(each, seen[each.operator.index]) for each in current.filters]
-    return current.changed({index: values for change in changes for index, values in change.items()})
-
-
 def apart(everything: Sequence[Filter], near: Collection[int]) -> tuple[list[Filter], list[Filter]]:
     """Filters that are solved for, and those, by operator number, that are rounded to nearest."""
     solved = [each for each in everything if each.operator.index not in near]
@@ -133,14 +125,7 @@ def _rescaled(views: Views, each: Filter, scaling: Array | None) -> Iterator[Arr
     """One filter's views, image by image."""
     for image in views:
         own = image[each.operator.index]
-        yield own if scaling is None else own * scaling.astype(np.float32)
-
-
-def _new_biases(each: Filter, moments: Sequence[Moments]) -> dict[int, Array]:
-    groups = zip(np.split(_rows(each), len(moments)), np.split(each.bias, len(moments)), moments, strict=True)
-    return each.replaced(
-        bias=np.concatenate([best_bias(bias, rows, nearest(rows), moment) for rows, bias, moment in groups])
-    )
+        yield own if scaling is None else own.astype(np.float32) * scaling.astype(np.float32)
 
 
 def _rows(each: Filter) -> Array:

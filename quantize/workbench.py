@@ -16,7 +16,7 @@ from octopix.complexity import complexity
 from octopix.conditions import now
 from octopix.errors import ConfigError, DataError, ModelFileError
 from octopix.graph import read_graph
-from octopix.images import Array
+from octopix.images import Array, to_unit
 from octopix.margins import round_up
 from octopix.receptive import geometry
 from quantize.calibration_set import CalibrationSet, calibration_set
@@ -158,13 +158,13 @@ class Workbench:
     @cached_property
     def statistics(self) -> dict[int, TensorStatistics]:
         """One pass over the calibration images, for every calibrator."""
-        crops = self.calibration
+        windows = self.calibration.windows()
 
         def tell(done: int) -> None:
-            self.watch("calibrate", done, len(crops))
+            self.watch("calibrate", done, len(windows))
 
         tensors = calibrated_tensors(read_graph(self.float_model))
-        return collect(self.float_model, crops.images(), tensors=tensors, watch=tell)
+        return collect(self.float_model, map(to_unit, windows), tensors=tensors, watch=tell)
 
     def ranges(self, calibrator: str) -> dict[int, Range]:
         """(lo, hi) of every activation of `float_model`, for `quantize.ranges.to_int8`."""
@@ -173,7 +173,7 @@ class Workbench:
     @cached_property
     def judge(self) -> Judge:
         """Of int8 models, by calibration crops that are held back."""
-        return Judge(self.float_model, self.calibration.crops)
+        return Judge(self.float_model, self.calibration.windows())
 
     def candidate(self, scheme: Scheme) -> Candidate:
         """What the int8 model of a post-training scheme is made of."""

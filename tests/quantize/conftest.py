@@ -179,6 +179,25 @@ def int8_model(float_model: Callable[[str], bytes], photographs: Sequence[np.nda
 
 
 @pytest.fixture(scope="session")
+def corrector_of(photographs: Sequence[np.ndarray]) -> Callable[..., Any]:
+    """Corrections of a float flatbuffer by the photographs or by other crops, a quarter of which judges."""
+    from quantize.calibrators import CALIBRATORS
+    from quantize.corrections import Corrector, Judge
+
+    def make(model: bytes, crops: Sequence[np.ndarray] | None = None, *, calibrator: str = "mse") -> Any:
+        chosen = [np.rint(each * 255).astype(np.uint8) for each in photographs] if crops is None else crops
+        return Corrector(Judge(model, chosen), CALIBRATORS[calibrator])
+
+    return make
+
+
+@pytest.fixture
+def corrector(float_model: Callable[[str], bytes], corrector_of: Callable[..., Any]) -> Callable[[str], Any]:
+    """Corrections of a network by name."""
+    return lambda name: corrector_of(float_model(name))
+
+
+@pytest.fixture(scope="session")
 def subject() -> Any:
     """ESPCN ×4 with its committed weights."""
     from quantize.workbench import load_subject

@@ -77,6 +77,20 @@ def test_a_wide_receptive_field_gets_larger_and_fewer_crops_as_far_as_the_pictur
     assert {crop.shape for crop in crops} == {(1, 288, 288, 3)}  # 300 down to a multiple of 32
 
 
+def test_a_window_of_each_crop_is_looked_at_that_still_shows_the_network_its_field() -> None:
+    images = _images(_noise(1024, 1024))
+    found = calibration_set(images, SPEC, count=4, receptive_field=17)
+    assert [each.shape for each in found.windows()] == [(1, 96, 96, 1)] * 4
+    for window, again, crop in zip(found.windows(), found.windows(), found.crops, strict=True):
+        assert np.array_equal(window, again)
+        places = np.lib.stride_tricks.sliding_window_view(crop[0, ..., 0], (96, 96))
+        assert np.any(np.all(places == window[0, ..., 0], axis=(2, 3)))
+    wide = calibration_set(images, SPEC, count=4, receptive_field=110)
+    assert {each.shape for each in wide.windows()} == {(1, 110, 110, 1)}
+    beyond = calibration_set(images, SPEC, count=4, receptive_field=400)
+    assert {each.shape for each in beyond.windows()} == {each.shape for each in beyond.crops}
+
+
 def test_flat_pictures_are_left_out_and_only_flat_ones_are_an_error() -> None:
     flat = np.full((512, 512, 3), 90, np.uint8)
     crops = calibration_set(_images(flat, _noise(512, 512)), SPEC, count=4).crops

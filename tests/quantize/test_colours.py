@@ -9,9 +9,7 @@ import tf_keras
 
 from octopix.runtime import open_session
 from quantize import corrections
-from quantize.calibrators import CALIBRATORS
 from quantize.colours import LUMA, SHARE, partly_vivid, vivid
-from quantize.corrections import Corrector, Judge
 from quantize.export import to_float32
 
 
@@ -53,15 +51,15 @@ def test_pictures_are_counted_from_batch_to_batch() -> None:
     assert changed == [0, SHARE, 2 * SHARE]
 
 
-def test_int8_holds_colours_that_calibration_has_not_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_int8_holds_colours_that_calibration_has_not_seen(corrector_of: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a network that works on differences of colours, calibrated on a pale photograph."""
     photograph = skimage.data.astronaut()
     luma = photograph @ LUMA[:, None]
     pale = np.rint(luma + (photograph - luma) / 3).astype(np.uint8)
-    judge = Judge(_by_differences(), [tile[None] for row in np.split(pale, 8) for tile in np.split(row, 8, axis=1)])
+    tiles = [tile[None] for row in np.split(pale, 8) for tile in np.split(row, 8, axis=1)]
 
     def error() -> float:
-        int8 = Corrector(judge, CALIBRATORS["mse"]).start.int8
+        int8 = corrector_of(_by_differences(), tiles).start.int8
         return float(np.mean(np.square(open_session(int8).invoke(photograph[None]).astype(int) - photograph)))
 
     held = error()

@@ -9,8 +9,6 @@ import tf_keras
 
 from octopix.graph import read_graph
 from octopix.runtime import open_session
-from quantize.calibrators import CALIBRATORS
-from quantize.corrections import Corrector, Judge
 from quantize.export import to_float32
 from quantize.filters import separated
 from quantize.mean_shift import FARTHEST, mean_shift, with_shift, with_whole_mean
@@ -54,18 +52,17 @@ def test_the_function_stays_the_same_but_for_its_padding(image: np.ndarray) -> N
     assert 0 < np.abs(before - after).max() < FARTHEST
 
 
-def test_a_whole_mean_is_exact_in_int8(network: Make, photographs: list[Any]) -> None:
+def test_a_whole_mean_is_exact_in_int8(network: Make, corrector_of: Any) -> None:
     """What is left of the image are whole steps, so int8 holds the very values."""
-    crops = [np.rint(each * 255).astype(np.uint8) for each in photographs]
-    start = Corrector(Judge(to_float32(network("centred"), height=64, width=64), crops), CALIBRATORS["minmax"]).start
-    session = open_session(start.int8, keep_tensors=True)
-    session.invoke(crops[0])
+    corrector = corrector_of(to_float32(network("centred"), height=64, width=64), calibrator="minmax")
+    session = open_session(corrector.start.int8, keep_tensors=True)
+    session.invoke(corrector.learned[0])
     subtraction = next(each for each in session.graph.operators if each.name == "SUB")
     made = session.graph.tensors[subtraction.outputs[0]].quantization
     assert made is not None
     real = (session.tensor(subtraction.outputs[0]).astype(int) - made.zero_points[0]) * made.scales[0]
     # The scale is stored in float32, of seven digits.
-    assert np.allclose(real, crops[0] / 255 - 107 / 255, rtol=0, atol=1e-6)
+    assert np.allclose(real, corrector.learned[0] / 255 - 107 / 255, rtol=0, atol=1e-6)
 
 
 def test_one_mean_for_all_channels_is_made_whole_too(image: np.ndarray) -> None:
@@ -111,18 +108,19 @@ def test_what_cannot_be_made_whole_is_left_alone(float_model: Make, model: Calla
     assert with_whole_mean(before) == before
 
 
-def test_training_starts_with_the_mean_that_the_network_has(network: Make, photographs: list[Any]) -> None:
+def test_training_starts_with_the_mean_that_the_network_has(
+    network: Make, corrector_of: Any, photographs: list[Any]
+) -> None:
     """The exact image is not rounded in training, and biases are those of the network's own mean."""
     model = network("centred")
 
     class Bench:
         float_model = to_float32(model, height=64, width=64)
-        crops = tuple(np.rint(each * 255).astype(np.uint8) for each in photographs)
 
         def corrected(self, scheme: Any) -> Any:
             from quantize.corrections import correct
 
-            return correct(Corrector(Judge(self.float_model, self.crops), CALIBRATORS["mse"]), scheme.corrections)
+            return correct(corrector_of(self.float_model), scheme.corrections)
 
     bench: Any = Bench()
     start, ranges, _ = _qat_start(bench, model, parse_scheme("int8-qat"))

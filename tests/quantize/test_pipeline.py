@@ -166,8 +166,8 @@ def test_both_ways_of_the_speed_comparison_make_the_same_kind_of_model(subject: 
     assert rows.keys() == {OURS, STOCK}
     assert [len(row["samples_s"]) for row in rows.values()] == [2, 2]
     assert rows[STOCK]["ratio"] == 1
-    crops = [np.random.default_rng(seed).random((1, 128, 128, 1), dtype=np.float32) for seed in range(2)]
-    ours, stock = convert_ours(subject.model, crops), convert_stock(subject.model, crops)
+    calibration = Workbench(subject, BUILTIN).calibration
+    ours, stock = convert_ours(subject.model, calibration), convert_stock(subject.model, [*calibration.images()][:2])
     check(ours, "int8-ptq")
     assert [each.name for each in read_graph(ours).operators] == [each.name for each in read_graph(stock).operators]
 

@@ -10,7 +10,7 @@ from octopix.images import to_bytes
 from octopix.metrics import psnr
 from octopix.runtime import open_session
 from quantize.calibrators import CALIBRATORS
-from quantize.corrections import Corrector, Judge, rounded_after_training
+from quantize.corrections import rounded_after_training
 from quantize.export import to_float32
 from quantize.fake_quantization import (
     RangeQuantizer,
@@ -86,10 +86,9 @@ def draw(photographs):
 
 
 @pytest.fixture(scope="module")
-def finish(float_model, photographs):
+def finish(float_model, corrector_of, photographs):
     """Kernels rounded for their layers' outputs."""
-    crops = [np.rint(each * 255).astype(np.uint8) for each in photographs[2:]]
-    corrector = Corrector(Judge(float_model, crops), CALIBRATORS["mse"])
+    corrector = corrector_of(float_model, [np.rint(each * 255).astype(np.uint8) for each in photographs[2:]])
     return lambda trained, ranges: rounded_after_training(corrector, trained, ranges).int8
 
 
@@ -294,22 +293,27 @@ def test_trained_weights_go_back_to_the_layers_they_belong_to(model, bounds):
     assert min(shifted) > 0
 
 
+def one_step(model, float_model, ranges, photographs, **settings):
+    """The graphs before and after it, which settings may make a large one."""
+    batch, judged = np.rint(photographs[0] * 255).astype(np.uint8), []
+    train_aware(
+        model,
+        ranges,
+        rival=to_int8(float_model, ranges),
+        draw=lambda step: batch,
+        judge=lambda int8: judged.append(read_graph(int8)) or len(judged),
+        settings=QatSettings(steps=1, judge_every=1, rate=RATE, **settings),
+    )
+    return judged
+
+
 def test_training_parts_what_was_equal_before(photographs):
     """Biases that start at zero share one tensor of the file, and the trained ones do not."""
     tf_keras.utils.set_random_seed(0)
     fresh = find_model("cnn_x4").build()
     float_model = to_float32(fresh)
     ranges = ranges_for(float_model, photographs, CALIBRATORS["minmax"])
-    batch = np.rint(photographs[0] * 255).astype(np.uint8)
-    judged = []
-    train_aware(
-        fresh,
-        ranges,
-        rival=to_int8(float_model, ranges),
-        draw=lambda step: batch,
-        judge=lambda model: judged.append(read_graph(model)) or len(judged),
-        settings=QatSettings(steps=1, judge_every=1, rate=RATE),
-    )
+    judged = one_step(fresh, float_model, ranges, photographs)
     before, after = (
         [graph.tensors[each.outputs[0]].quantization.scales for each in graph.operators] for graph in judged
     )
@@ -325,15 +329,7 @@ def test_what_is_added_to_the_image_keeps_its_step(photographs):
     network.get_layer("change").set_weights([0.2 * each for each in network.get_layer("change").get_weights()])
     float_model = to_float32(network)
     ranges = ranges_for(float_model, photographs, CALIBRATORS["mse"])
-    batch, judged = np.rint(photographs[0] * 255).astype(np.uint8), []
-    train_aware(
-        network,
-        ranges,
-        rival=to_int8(float_model, ranges),
-        draw=lambda step: batch,
-        judge=lambda model: judged.append(read_graph(model)) or len(judged),
-        settings=QatSettings(steps=1, judge_every=1, rate=RATE, range_rate=0.5),
-    )
+    judged = one_step(network, float_model, ranges, photographs, range_rate=0.5)
 
     def quantization(graph, place):
         return graph.tensors[graph.operators[place].outputs[0]].quantization

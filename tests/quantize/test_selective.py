@@ -5,26 +5,17 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 
 from octopix.card import full_integer_first, read_card
 from octopix.errors import ConfigError, ModelFileError
 from octopix.graph import read_graph
 from quantize.__main__ import main
-from quantize.calibrators import CALIBRATORS
 from quantize.checks import check
-from quantize.corrections import Corrector, Judge
 from quantize.selective import cost, layers, mixed, named
 
 Make = Callable[[str], Any]
 NETWORKS = ["anchored", "espcn", "residual", "separable", "hourglass"]
-
-
-@pytest.fixture
-def corrector(float_model: Make, photographs: list[Any]) -> Callable[[str], Corrector]:
-    crops = [np.rint(each * 255).astype(np.uint8) for each in photographs]
-    return lambda name: Corrector(Judge(float_model(name), crops), CALIBRATORS["mse"])
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,21 +10,19 @@ import pytest
 from octopix.card import graph_sha256
 from octopix.graph import read_graph
 from quantize.__main__ import main
-from quantize.calibrators import CALIBRATORS
-from quantize.corrections import Corrector, Judge
+from quantize.corrections import Corrector
 from quantize.filters import filters
 from quantize.sensitivity import sensitivity
 
 
-def test_a_layer_with_coarse_weights_stands_out(float_model: Callable[[str], bytes], photographs: list[Any]) -> None:
+def test_a_layer_with_coarse_weights_stands_out(corrector: Callable[[str], Corrector]) -> None:
     """Of its weights only seven levels to either side are left, as if it were rounded to 4 bits."""
-    crops = [np.rint(each * 255).astype(np.uint8) for each in photographs]
-    corrector = Corrector(Judge(float_model("espcn"), crops), CALIBRATORS["mse"])
-    before = sensitivity(corrector.start, corrector.judge)
-    mapping = filters(read_graph(corrector.start.float_model))[1]
+    bench = corrector("espcn")
+    before = sensitivity(bench.start, bench.judge)
+    mapping = filters(read_graph(bench.start.float_model))[1]
     step = np.abs(mapping.weights).max() / 7
     coarse = mapping.replaced(weights=np.rint(mapping.weights / step) * step)
-    after = sensitivity(corrector.start.changed(coarse), corrector.judge)
+    after = sensitivity(bench.start.changed(coarse), bench.judge)
     assert sum(each.macs_share for each in after) == 1
     assert after[1].fidelity_alone < before[1].fidelity_alone - 3  # at least twice the error
     assert min(after, key=lambda each: each.fidelity_alone) is after[1]
