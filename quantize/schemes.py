@@ -56,6 +56,8 @@ PLAIN: dict[str, Scheme] = {
 
 BEST_PTQ = "int8-ptq-mse+cle+bias+adaround"
 """Post-training quantization with all that helps."""
+NEAREST_PTQ = "int8-ptq-mse+cle+bias"
+"""The same with weights rounded to nearest: what is quick of it."""
 QUICKEST_PTQ = "int8-ptq-mse"
 """The same without corrections: ranges alone."""
 

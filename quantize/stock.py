@@ -1,15 +1,16 @@
 """What a comparison with other quantizers needs: the very crops, the stock converter's model, the seconds.
 
 ``<out>/<model>/`` gets ``stock.tflite`` (the public ``TFLiteConverter``, full integer, with a card),
-``ranges.tflite`` (ours with calibrated ranges and no correction, what is quickest), ``calibration.npz`` (``crops``:
-uint8, N × side × side × C, what every quantizer is to calibrate on) and ``prepared.json`` (how long conversions took,
-from a float model and crops in memory to int8 bytes, and of what).
+``ranges.tflite`` (ours with calibrated ranges and no correction, what is quickest), ``nearest.tflite`` (ours with all
+corrections but adaptive rounding), ``calibration.npz`` (``crops``: uint8, N × side × side × C, what every quantizer is
+to calibrate on) and ``prepared.json`` (how long conversions took, from a float model and crops in memory to int8 bytes,
+and of what).
 """
 
 import dataclasses
 import io
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +21,15 @@ from octopix.files import write_bytes, write_json
 from quantize.conversion_speed import convert_stock
 from quantize.embed import embed_card
 from quantize.methods import METHODS
-from quantize.schemes import BEST_PTQ, QUICKEST_PTQ, Scheme, parse_scheme
-from quantize.workbench import Workbench, load_subject
+from quantize.schemes import BEST_PTQ, NEAREST_PTQ, QUICKEST_PTQ, parse_scheme
+from quantize.workbench import Subject, Workbench, load_subject
 from train.data.sources import DataHome
 
-PREPARED_VERSION = 2
+PREPARED_VERSION = 3
 STOCK_SCHEME = "int8-ptq-minmax"
-MODEL, RANGES, CROPS, FACTS = "stock.tflite", "ranges.tflite", "calibration.npz", "prepared.json"
+MODEL, CROPS, FACTS = "stock.tflite", "calibration.npz", "prepared.json"
+QUICKER: Mapping[str, str] = {QUICKEST_PTQ: "ranges.tflite", NEAREST_PTQ: "nearest.tflite"}
+"""Schemes of ours that take less time than the best, and the files that they give."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,6 +42,8 @@ class Prepared:
     """The scheme of ours that was timed."""
     octopix_seconds: float
     """Statistics, ranges, corrections and conversion, from the float flatbuffer and the crops on."""
+    nearest_seconds: float
+    """The same of ``nearest.tflite``, without adaptive rounding."""
     ranges_seconds: float
     """The same of ``ranges.tflite``, without corrections."""
     stock_seconds: float
@@ -59,10 +64,8 @@ def prepare(model: str, home: DataHome, out: Path) -> Prepared:
     """
     subject = load_subject(model)
     bench = Workbench(subject, home)
-    crops, scheme, quickest = bench.calibration, parse_scheme(BEST_PTQ), parse_scheme(QUICKEST_PTQ)
-    _ = bench.float_model
-    plain, ranges_seconds = _timed(lambda: _converted(bench, quickest))
-    made, octopix_seconds = _timed(lambda: _converted(bench, scheme))
+    made = {scheme: _converted(subject, home, scheme) for scheme in (*QUICKER, BEST_PTQ)}
+    crops, best = bench.calibration, made[BEST_PTQ]
     images = list(crops.images())
     stock, stock_seconds = _timed(lambda: convert_stock(subject.model, images))
     card = bench.card(parse_scheme(STOCK_SCHEME), training="stock TFLiteConverter")
@@ -70,28 +73,38 @@ def prepare(model: str, home: DataHome, out: Path) -> Prepared:
     facts = Prepared(
         PREPARED_VERSION,
         model=model,
-        scheme=scheme.name,
-        octopix_seconds=octopix_seconds,
-        ranges_seconds=ranges_seconds,
+        scheme=BEST_PTQ,
+        octopix_seconds=best.seconds,
+        nearest_seconds=made[NEAREST_PTQ].seconds,
+        ranges_seconds=made[QUICKEST_PTQ].seconds,
         stock_seconds=stock_seconds,
-        octopix_graph_sha256=graph_sha256(embed_card(made, bench.card(scheme))),  # packed as artifacts are
+        octopix_graph_sha256=graph_sha256(best.model),
         calibration_sha256=crops.sha256(),
         weights_sha256=subject.weights_sha256,
         created=now(),
     )
     write_bytes(folder / MODEL, embed_card(stock, card))
-    write_bytes(folder / RANGES, embed_card(plain, bench.card(quickest)))
+    for scheme, name in QUICKER.items():
+        write_bytes(folder / name, made[scheme].model)
     write_bytes(folder / CROPS, _packed(np.concatenate(crops.crops)))
     write_json(folder / FACTS, dataclasses.asdict(facts) | {"conditions": dataclasses.asdict(read_conditions())})
     return facts
 
 
-def _converted(bench: Workbench, scheme: Scheme) -> bytes:
-    """int8 bytes.
+@dataclasses.dataclass(frozen=True)
+class _Converted:
+    """A scheme's model, with its card, and how long it took without that."""
 
-    Corrections gather statistics of their own: all that a scheme gains from one before is a warm process, as peers get.
-    """
-    return METHODS[scheme.kind](bench, scheme).model
+    model: bytes
+    seconds: float
+
+
+def _converted(subject: Subject, home: DataHome, name: str) -> _Converted:
+    """On a bench of its own: all that a scheme gains from one before is a warm process, as peers get."""
+    bench, scheme = Workbench(subject, home), parse_scheme(name)
+    _ = bench.float_model, bench.calibration
+    made, seconds = _timed(lambda: METHODS[scheme.kind](bench, scheme).model)
+    return _Converted(embed_card(made, bench.card(scheme)), seconds)
 
 
 def _timed(call: Callable[[], bytes]) -> tuple[bytes, float]:

@@ -20,7 +20,8 @@ from octopix.session import Engine
 
 Group = Literal["octopix", "tflite-converter", "onnxruntime", "openvino"]
 Precision = Literal["float32", "bf16", "int8"]
-FLOAT, OURS, RANGES = "LiteRT float32", "octopix int8", "octopix int8, ranges alone"
+FLOAT, OURS = "LiteRT float32", "octopix int8"
+NEAREST, RANGES = "octopix int8, nearest rounding", "octopix int8, ranges alone"
 STOCK = "TFLiteConverter int8"
 """With those above, the names of the contenders whose files are given."""
 
@@ -104,6 +105,7 @@ def _quantized_by_nncf(preset: str, *, fast: bool, ranges: str | None = None) ->
 _LISTED = (
     Contender(FLOAT, "octopix", "float32", "the float .tflite", _litert),
     Contender(OURS, "octopix", "int8", "the best post-training scheme by validation", _litert),
+    Contender(NEAREST, "octopix", "int8", "int8-ptq-mse+cle+bias, no adaptive rounding", _litert),
     Contender(RANGES, "octopix", "int8", "int8-ptq-mse, no correction: the quickest of ours", _litert),
     Contender(STOCK, "tflite-converter", "int8", "full integer, min-max, uint8 in and out", _litert),
     Contender("ONNX Runtime float32", "onnxruntime", "float32", "", _onnxruntime, _as_it_is),

@@ -12,7 +12,7 @@ from benchmarks.artifacts import SIDE
 from benchmarks.latency import QUICK_RUNS, QUICK_SECONDS, RUNS, SECONDS
 from benchmarks.peers import stations
 from benchmarks.peers.apart import Done, apart
-from benchmarks.peers.contenders import CONTENDERS, OURS, RANGES, STOCK, Contender, versions
+from benchmarks.peers.contenders import CONTENDERS, NEAREST, OURS, RANGES, STOCK, Contender, versions
 from benchmarks.peers.prepared import Prepared
 from benchmarks.peers.results import Calibration, Entry, Row
 from benchmarks.peers.scoring import Marks, Means, Picture, marks_of, means
@@ -193,7 +193,12 @@ def _row(race: Race, contender: Contender, outcome: Outcome) -> Row:
 def _seconds(contender: Contender, converted: Done[Path], prepared: Prepared) -> float | None:
     """Of the conversion to int8; those of the given files were taken when they were prepared."""
     facts = prepared.facts
-    given = {OURS: facts.octopix_seconds, RANGES: facts.ranges_seconds, STOCK: facts.stock_seconds}
+    given = {
+        OURS: facts.octopix_seconds,
+        NEAREST: facts.nearest_seconds,
+        RANGES: facts.ranges_seconds,
+        STOCK: facts.stock_seconds,
+    }
     return given.get(contender.name, converted.seconds)
 
 

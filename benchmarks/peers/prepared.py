@@ -11,8 +11,9 @@ from octopix.errors import ConfigError, ResultError
 from octopix.images import Array, to_unit
 from octopix.records import from_json, parse
 
-VERSION = 2
-MODEL, RANGES, CROPS, FACTS = "stock.tflite", "ranges.tflite", "calibration.npz", "prepared.json"
+VERSION = 3
+MODEL, NEAREST, RANGES = "stock.tflite", "nearest.tflite", "ranges.tflite"
+CROPS, FACTS = "calibration.npz", "prepared.json"
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Facts:
     model: str
     scheme: str
     octopix_seconds: float
+    nearest_seconds: float
     ranges_seconds: float
     stock_seconds: float
     octopix_graph_sha256: str
@@ -40,6 +42,8 @@ class Prepared:
     """uint8 (N, side, side, C)."""
     crops_path: Path
     stock: Path
+    nearest: Path
+    """Ours without adaptive rounding."""
     ranges: Path
     """Ours without corrections."""
 
@@ -54,7 +58,7 @@ def read_prepared(folder: Path, model: str) -> Prepared:
     place = folder / model
     if not (place / FACTS).is_file():
         raise ConfigError(
-            expected=f"{FACTS}, {CROPS}, {MODEL} and {RANGES} in {place}",
+            expected=f"{FACTS}, {CROPS}, {MODEL}, {NEAREST} and {RANGES} in {place}",
             got="none",
             do=f"run: python -m quantize stock --model {model} --out {folder}",
         )
@@ -69,7 +73,7 @@ def read_prepared(folder: Path, model: str) -> Prepared:
         raise _unusable(place, f"version {facts.octopix_prepared} for {facts.model}", model)
     if crops.dtype != np.uint8 or crops.ndim != 4 or crops_sha256(crops) != facts.calibration_sha256:
         raise _unusable(place, f"crops {crops.dtype} {crops.shape} that the facts do not know", model)
-    return Prepared(facts, crops, place / CROPS, place / MODEL, place / RANGES)
+    return Prepared(facts, crops, *(place / name for name in (CROPS, MODEL, NEAREST, RANGES)))
 
 
 def crops_sha256(crops: Array) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmarks.artifacts import FLOAT as FLOAT_SCHEME
 from benchmarks.artifacts import Artifact
-from benchmarks.peers.contenders import FLOAT, OURS, RANGES, STOCK
+from benchmarks.peers.contenders import FLOAT, NEAREST, OURS, RANGES, STOCK
 from benchmarks.peers.prepared import Prepared
 from octopix.card import best_int8
 from octopix.errors import ConfigError, ModelFileError
@@ -28,6 +28,7 @@ class Subject:
         return {
             FLOAT: self.reference.path,
             OURS: self.ours.path,
+            NEAREST: self.prepared.nearest,
             RANGES: self.prepared.ranges,
             STOCK: self.prepared.stock,
         }

@@ -8,7 +8,7 @@ from rich.text import Text
 
 from benchmarks.columns import NONE, fixed, shape_text
 from benchmarks.grid import Heading, grid
-from benchmarks.peers.contenders import OURS, RANGES
+from benchmarks.peers.contenders import NEAREST, OURS, RANGES
 from benchmarks.peers.results import Entry, Peers, Row
 from benchmarks.peers.verdict import PEERS, Finding, best, verdict
 from octopix.latency import MAX_SPREAD
@@ -103,6 +103,7 @@ def markdown(peers: Peers) -> str:
         "network",
         "float dB",
         "octopix",
+        "nearest",
         "ranges alone",
         *PEERS.values(),
         "PSNR",
@@ -111,14 +112,14 @@ def markdown(peers: Peers) -> str:
         "OpenVINO",
     ]
     lines = [
-        _line([*head, "conversion s: octopix", "ranges alone", "NNCF"]),
-        _line(["---", *["--:"] * (len(head) + 2)]),
+        _line([*head, "conversion s: octopix", "nearest", "ranges alone", "NNCF"]),
+        _line(["---", *["--:"] * (len(head) + 3)]),
     ]
     return "\n".join([*lines, *(_network(entry) for entry in peers.models.values())]) + "\n"
 
 
 def _network(entry: Entry) -> str:
-    ours = [entry.row(name) for name in (OURS, RANGES)]
+    ours = [entry.row(name) for name in (OURS, NEAREST, RANGES)]
     rivals, nncf = [best(entry, group) for group in PEERS], best(entry, "openvino")
     reference = entry.rows[0].psnr_db
     quality = [finding for finding in verdict(entry) if finding.text.startswith("PSNR")]

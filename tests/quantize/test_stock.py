@@ -11,14 +11,14 @@ from octopix.errors import ConfigError
 from octopix.graph import read_graph
 from quantize.pipeline import quantize
 from quantize.schemes import BEST_PTQ
-from quantize.stock import CROPS, FACTS, MODEL, RANGES, prepare
+from quantize.stock import CROPS, FACTS, MODEL, QUICKER, prepare
 from train.data.sources import DataHome
 
 
 def test_everyone_gets_the_crops_and_the_float_model_that_ours_came_from(tmp_path: Path) -> None:
     found = prepare("espcn_x4", DataHome("builtin", None), tmp_path)
     folder = tmp_path / "espcn_x4"
-    assert sorted(path.name for path in folder.iterdir()) == sorted((MODEL, RANGES, CROPS, FACTS))
+    assert sorted(path.name for path in folder.iterdir()) == sorted((MODEL, *QUICKER.values(), CROPS, FACTS))
     with np.load(folder / CROPS) as kept:
         assert kept["crops"].dtype == np.uint8
         assert len(kept["crops"]) == len({crop.tobytes() for crop in kept["crops"]})
@@ -28,6 +28,7 @@ def test_everyone_gets_the_crops_and_the_float_model_that_ours_came_from(tmp_pat
     assert found.calibration_sha256 == ours.card.calibration.sha256
     assert json.loads((folder / FACTS).read_text())["stock_seconds"] == found.stock_seconds > 0
     assert read_card(folder / MODEL).scheme == "int8-ptq-minmax"
+    assert all(read_card(folder / name).scheme == scheme for scheme, name in QUICKER.items())
     stock = read_graph(folder / MODEL)
     assert {stock.tensors[index].dtype for index in (*stock.inputs, *stock.outputs)} == {"uint8"}
 

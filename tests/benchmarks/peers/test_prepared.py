@@ -40,9 +40,10 @@ def test_read_as_written(prepared: Path) -> None:
 
     assert (found.crops.dtype, found.crops.shape[1:]) == (np.uint8, (128, 128, 1))
     assert len(found.crops) == read_card(found.stock).calibration.images
-    assert min(found.facts.octopix_seconds, found.facts.ranges_seconds, found.facts.stock_seconds) > 0
+    facts = found.facts
+    assert min(facts.octopix_seconds, facts.nearest_seconds, facts.ranges_seconds, facts.stock_seconds) > 0
     assert found.facts.weights_sha256 == read_card(found.stock).weights_sha256
-    for path in (found.stock, found.ranges):
+    for path in (found.stock, found.nearest, found.ranges):
         assert read_card(path).calibration.sha256 == found.facts.calibration_sha256
     assert read_card(found.ranges).scheme == "int8-ptq-mse"
 

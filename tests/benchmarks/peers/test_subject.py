@@ -35,10 +35,9 @@ def artifact(scheme: str, *, weights: str = "w", crops: str = "c") -> Artifact:
 
 @pytest.fixture
 def prepared() -> Prepared:
-    facts = Facts(1, "espcn_x4", "int8-ptq-mse+bias", 9.0, 2.0, 3.0, "graph of int8-ptq-mse+bias", "c", "", "w")
-    return Prepared(
-        facts, np.zeros((1, 8, 8, 1), np.uint8), *map(Path, ("calibration.npz", "stock.tflite", "ranges.tflite"))
-    )
+    facts = Facts(1, "espcn_x4", "int8-ptq-mse+bias", 9.0, 4.0, 2.0, 3.0, "graph of int8-ptq-mse+bias", "c", "", "w")
+    files = ("calibration.npz", "stock.tflite", "nearest.tflite", "ranges.tflite")
+    return Prepared(facts, np.zeros((1, 8, 8, 1), np.uint8), *map(Path, files))
 
 
 def test_trained_and_selective_files_are_not_ours(prepared: Prepared) -> None:
