@@ -1,6 +1,6 @@
 """The images that activation ranges are read from: crops of network inputs, chosen by rule from a committed list.
 
-The network is run on a window of each. Of millions of values in a tensor some thousands are kept
+A network that takes long is run on a window of each. Of millions of values in a tensor some thousands are kept
 (`quantize.statistics.SAMPLE`): there is no need to compute all the others.
 """
 
@@ -28,8 +28,11 @@ Item = TypeVar("Item")
 CROPS = 64
 SIDE = 128
 WINDOW = 0.75
-"""Of a crop's side. With MSE ranges and no correction, six networks lost 0.003 dB more to 0.011 dB less than with whole
-crops, in a half to two thirds of the time on LESRCNN ×2; see `quantize/README.md`."""
+"""Of a crop's side. With MSE ranges and no correction, six small networks lose 0.003 dB more to 0.010 dB less than with
+whole crops, and LESRCNN ×2 0.02 to 0.05 dB less, in two thirds of the time."""
+DEAR = 4e9
+"""Multiply-accumulates on a crop from which on that is worth it: a tenth of a second and more. With all corrections, of
+which small networks have need of every hundredth, ABPN ×3 loses 0.008 dB by windows, 0.003 by whole crops."""
 FEWEST = 8
 """Crops that are cut however large they are, where ``CROPS`` of ``SIDE`` have fewer pixels than that."""
 TURNS = 8
@@ -44,7 +47,7 @@ class CalibrationSet:
     """uint8 (1, side, side, C) in the network's channels."""
     source: str
     window: int
-    """Side of the part of each crop that octopix runs networks on."""
+    """Side of the part of each crop that is enough for large networks."""
 
     def __len__(self) -> int:
         return len(self.crops)
@@ -52,6 +55,10 @@ class CalibrationSet:
     def images(self) -> Iterator[Array]:
         """float32 (1, side, side, C) in [0, 1], one crop after the other."""
         return (to_unit(crop) for crop in self.crops)
+
+    def samples(self, macs: float) -> tuple[Array, ...]:
+        """What to run a network on that takes so many multiply-accumulates on a crop: ``crops``, or `windows`."""
+        return self.crops if macs < DEAR else self.windows()
 
     def windows(self) -> tuple[Array, ...]:
         """uint8 (1, window, window, C): of each crop a part, at a place that its number draws."""

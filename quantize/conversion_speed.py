@@ -2,8 +2,8 @@
 
 Both get the same images and pay for everything from the Keras model on, export included. They take turns, so that
 a disturbance of the machine meets both. ``TFLiteConverter`` calibrates min-max on one core; octopix calibrates by
-the named calibrator, with one interpreter per core, on a window of each image
-(`quantize.calibration_set.CalibrationSet.windows`).
+the named calibrator, with one interpreter per core, of large networks on a window of each image
+(`quantize.calibration_set`).
 """
 
 from collections.abc import Callable, Sequence
@@ -18,12 +18,12 @@ from octopix.conditions import read_conditions
 from octopix.images import to_unit
 from octopix.latency import measure_alternating
 from octopix.results import ConversionSpeedRow, Result
-from quantize.calibration_set import CROPS, CalibrationSet, calibration_set
+from quantize.calibration_set import CROPS
 from quantize.calibrators import CALIBRATORS
 from quantize.export import INPUT_NAME, to_float32
 from quantize.ranges import ranges_for, to_int8
 from quantize.workbench import Workbench, load_subject
-from train.data.sources import DataHome, images_for
+from train.data.sources import DataHome
 
 Array = npt.NDArray[Any]
 
@@ -38,15 +38,14 @@ def conversion_speed(model: str, home: DataHome, *, images: int = CROPS, rounds:
     Args:
         model: name in the zoo.
         home: where the images come from.
-        images: number of 128×128 crops.
+        images: at most so many crops.
         rounds: timed repetitions of each way, after one that is not timed.
     """
     subject = load_subject(model)
-    seen = Workbench(subject, home).receptive_field
-    calibration = calibration_set(images_for(home, "calibrate"), subject.spec, count=images, receptive_field=seen)
-    crops = list(calibration.images())
+    bench = Workbench(subject, home)
+    crops, samples = list(bench.calibration.images())[:images], bench.samples[:images]
     ways: dict[str, Callable[[], object]] = {
-        OURS: lambda: convert_ours(subject.model, calibration),
+        OURS: lambda: convert_ours(subject.model, samples),
         STOCK: lambda: convert_stock(subject.model, crops),
     }
     conditions = read_conditions()  # the load before, not our own
@@ -67,10 +66,10 @@ def conversion_speed(model: str, home: DataHome, *, images: int = CROPS, rounds:
     return Result("conversion-speed", rows, conditions)
 
 
-def convert_ours(model: tf_keras.Model, calibration: CalibrationSet) -> bytes:
+def convert_ours(model: tf_keras.Model, samples: Sequence[Array]) -> bytes:
     """Export, read statistics in the interpreter, choose ranges, quantize."""
     float_model = to_float32(model)
-    ranges = ranges_for(float_model, map(to_unit, calibration.windows()), CALIBRATORS[CALIBRATOR])
+    ranges = ranges_for(float_model, map(to_unit, samples), CALIBRATORS[CALIBRATOR])
     return to_int8(float_model, ranges)
 
 

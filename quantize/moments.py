@@ -32,10 +32,10 @@ MEMORY = 1 << 29
 """Bytes of covariances that are gathered at once; more layers than fit are gathered in more runs."""
 
 KEPT = 1 << 30
-"""Bytes of views that are kept."""
+"""Bytes of views that are kept, at two per value."""
 
 HALF = (2.0**-4, 2.0**15)
-"""Largest magnitudes that half precision holds well: values 2⁻¹⁶ of that still have all of its digits but two."""
+"""Largest magnitudes whose tensors half precision holds well: to 2⁻¹¹ of each value or 2⁻²¹ of the largest."""
 
 Views = Sequence[Mapping[int, Array]]
 """By image and operator number, what the float model shows a kernel at its places: (groups, places, d), float16 where

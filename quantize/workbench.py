@@ -156,15 +156,25 @@ class Workbench:
         return calibration_set(images, self.subject.spec, receptive_field=self.receptive_field)
 
     @cached_property
+    def samples(self) -> tuple[Array, ...]:
+        """What the network is run on for statistics and corrections, uint8 (1, h, w, C): the crops, or parts of them.
+
+        Raises:
+            DataError: no usable image.
+        """
+        side = self.calibration.crops[0].shape[1]
+        return self.calibration.samples(complexity(read_graph(self.float_model), height=side, width=side).macs)
+
+    @cached_property
     def statistics(self) -> dict[int, TensorStatistics]:
         """One pass over the calibration images, for every calibrator."""
-        windows = self.calibration.windows()
+        samples = self.samples
 
         def tell(done: int) -> None:
-            self.watch("calibrate", done, len(windows))
+            self.watch("calibrate", done, len(samples))
 
         tensors = calibrated_tensors(read_graph(self.float_model))
-        return collect(self.float_model, map(to_unit, windows), tensors=tensors, watch=tell)
+        return collect(self.float_model, map(to_unit, samples), tensors=tensors, watch=tell)
 
     def ranges(self, calibrator: str) -> dict[int, Range]:
         """(lo, hi) of every activation of `float_model`, for `quantize.ranges.to_int8`."""
@@ -173,7 +183,7 @@ class Workbench:
     @cached_property
     def judge(self) -> Judge:
         """Of int8 models, by calibration crops that are held back."""
-        return Judge(self.float_model, self.calibration.windows())
+        return Judge(self.float_model, self.samples)
 
     def candidate(self, scheme: Scheme) -> Candidate:
         """What the int8 model of a post-training scheme is made of."""

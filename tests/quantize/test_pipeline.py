@@ -12,6 +12,7 @@ from octopix.errors import ConfigError, DataError, ImageError, ModelFileError, O
 from octopix.graph import read_graph
 from octopix.images import Picture
 from octopix.restore import Restorer
+from quantize import calibration_set
 from quantize.pipeline import Artifact, quantize
 from quantize.workbench import Subject, Workbench, load_subject
 from train.data.sources import FOLDER_PURPOSES, DataHome
@@ -157,6 +158,14 @@ def test_a_receptive_field_wider_than_crops_and_patches_is_no_obstacle(subject: 
     assert bench.patches.draw(1)[0].shape == (16, 64, 64, 1)  # 48 in multiples of 32
 
 
+def test_a_network_that_takes_long_is_run_on_parts_of_the_crops(subject: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    small, large = Workbench(subject, BUILTIN), Workbench(subject, BUILTIN)
+    assert small.samples == small.calibration.crops
+    # ESPCN ×4 takes 24 800 multiply-accumulates, its weights but biases, for each of 128×128 pixels.
+    monkeypatch.setattr(calibration_set, "DEAR", 24_000 * 128**2)
+    assert {each.shape for each in large.samples} == {each.shape for each in large.judge.crops} == {(1, 96, 96, 1)}
+
+
 def test_both_ways_of_the_speed_comparison_make_the_same_kind_of_model(subject: Any) -> None:
     from quantize.checks import check
     from quantize.conversion_speed import OURS, STOCK, conversion_speed, convert_ours, convert_stock
@@ -166,8 +175,9 @@ def test_both_ways_of_the_speed_comparison_make_the_same_kind_of_model(subject: 
     assert rows.keys() == {OURS, STOCK}
     assert [len(row["samples_s"]) for row in rows.values()] == [2, 2]
     assert rows[STOCK]["ratio"] == 1
-    calibration = Workbench(subject, BUILTIN).calibration
-    ours, stock = convert_ours(subject.model, calibration), convert_stock(subject.model, [*calibration.images()][:2])
+    bench = Workbench(subject, BUILTIN)
+    ours = convert_ours(subject.model, bench.samples[:2])
+    stock = convert_stock(subject.model, list(bench.calibration.images())[:2])
     check(ours, "int8-ptq")
     assert [each.name for each in read_graph(ours).operators] == [each.name for each in read_graph(stock).operators]
 
