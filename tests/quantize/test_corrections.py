@@ -227,6 +227,17 @@ def test_views_that_need_too_much_memory_are_not_kept(corrector: Any, monkeypatc
     assert float_views(start.float_model, filters(read_graph(start.float_model)), corrector("espcn").teachers) is None
 
 
+def test_views_that_half_precision_cannot_hold_are_kept_as_they_are(corrector: Any) -> None:
+    bench = corrector("espcn")
+    first, second, *_ = bench.start.filters
+    loud = with_constants(bench.start.float_model, first.replaced(1e6 * first.weights, 1e6 * first.bias))
+    found = float_views(loud, filters(read_graph(loud)), bench.teachers[:1])
+    assert found is not None
+    assert found[0][first.operator.index].dtype == np.float16  # the image
+    assert found[0][second.operator.index].dtype == np.float32
+    assert np.isfinite(found[0][second.operator.index]).all()
+
+
 @pytest.mark.parametrize("name", ["espcn", "residual", "separable"])
 def test_corrected_constants_go_back_into_keras(
     network: Make, corrector: Any, photographs: list[Any], name: str
