@@ -74,7 +74,7 @@ def convert_ours(model: tf_keras.Model, samples: Sequence[Array]) -> bytes:
 
 
 def convert_stock(model: tf_keras.Model, images: Sequence[Array]) -> bytes:
-    """Full-integer post-training quantization as TensorFlow's guide shows it, at the same static shape."""
+    """Full-integer post-training quantization as TensorFlow's guide shows it, at the images' static shape."""
     function = tf.function(lambda image: model(image, training=False))
     concrete = function.get_concrete_function(tf.TensorSpec(images[0].shape, np.float32, name=INPUT_NAME))
     converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], model)

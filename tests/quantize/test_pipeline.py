@@ -161,7 +161,7 @@ def test_a_receptive_field_wider_than_crops_and_patches_is_no_obstacle(subject: 
 def test_a_network_that_takes_long_is_run_on_parts_of_the_crops(subject: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     small, large = Workbench(subject, BUILTIN), Workbench(subject, BUILTIN)
     assert small.samples == small.calibration.crops
-    # ESPCN ×4 takes 24 800 multiply-accumulates, its weights but biases, for each of 128×128 pixels.
+    # ESPCN ×4 takes 24 600 multiply-accumulates, one per weight, for each of 128×128 pixels.
     monkeypatch.setattr(calibration_set, "DEAR", 24_000 * 128**2)
     assert {each.shape for each in large.samples} == {each.shape for each in large.judge.crops} == {(1, 96, 96, 1)}
 
