@@ -16,10 +16,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
 
-from octopix.graph import Graph
 from quantize.equalization import WIDEST, Knot, Rule
 from quantize.filters import Filter
-from quantize.noise import before_activations, gains
+from quantize.noise import Gains
 from quantize.rounding import LEVELS
 from quantize.statistics import TensorStatistics
 
@@ -65,20 +64,19 @@ class Reader:
         return _log(self.loudest)
 
 
-def by_noise(graph: Graph, statistics: Mapping[int, TensorStatistics], rounded: Collection[int]) -> Rule:
+def by_noise(statistics: Mapping[int, TensorStatistics], rounded: Collection[int], found: Gains) -> Rule:
     """The rule by noise at the output.
 
     A factor changes neither what another knot's channels are worth nor a kernel's rows by themselves, so that the model
     as it was tells of all knots.
 
     Args:
-        graph: of the float model as it was.
         statistics: of every tensor of `quantize.equalization.knots`, channel by channel, with importance where they
             lead to an output.
         rounded: activations that are rounded, by tensor number.
+        found: gains of the float model as it was.
     """
-    active = {index: each.active for index, each in statistics.items() if each.by_channel is not None}
-    behind = before_activations(graph, gains(graph, active), active)
+    behind = found.computed
 
     def rule(knot: Knot, readers: Sequence[Filter]) -> Array:
         tensors = [_rounded(statistics[index], knot.channels) for index in knot.tensors if index in rounded]
