@@ -22,6 +22,7 @@ from octopix.graph import Graph, read_graph
 from octopix.margins import round_up
 from octopix.receptive import geometry
 from octopix.runtime import Session, open_session
+from octopix.shapes import infer
 from quantize.calibrators import Range
 from quantize.derivatives import SIGNS, led_back
 from quantize.filters import Filter, filters
@@ -75,8 +76,16 @@ def probes(model: bytes, crops: Sequence[Array]) -> tuple[Array, ...]:
         model: float ``.tflite``.
         crops: uint8 (1, H, W, C), as the network takes them.
     """
-    side = round_up(SIDE, geometry(read_graph(model)).multiple_of)
+    side = _side(read_graph(model), *crops[0].shape[1:3])
     return tuple(_middle(crop, side) for crop in crops[:: math.ceil(len(crops) / PROBES)])
+
+
+def _side(graph: Graph, height: int, width: int) -> int:
+    """Pixels of a piece; more for networks whose unpadded kernels eat a border."""
+    found = geometry(graph)
+    made = infer(graph, height=height, width=width).shapes[graph.outputs[0]]
+    eaten = 0 if made[1] == height * (found.scale or 0) else found.receptive_field or max(height, width)
+    return round_up(SIDE + eaten, found.multiple_of)
 
 
 def _middle(crop: Array, side: int) -> Array:

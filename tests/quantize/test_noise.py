@@ -149,6 +149,14 @@ def test_weights_that_meet_the_image_in_another_unit_count_in_that_unit() -> Non
     assert foretold(255.0) == pytest.approx(255**2 * foretold(1.0))
 
 
+def test_probes_outlast_kernels_without_padding() -> None:
+    layers = [tf_keras.layers.Conv2D(2, 9, activation="relu") for _ in range(5)]
+    model = through(*layers, channels=1)  # 41 pixels of receptive field
+    pieces = probes(model, [np.zeros((1, 128, 128, 1), np.uint8)])
+    assert [each.shape for each in pieces] == [(1, 32 + 41, 32 + 41, 1)]
+    assert of_image(model, pieces[0].astype(np.float32)).shape == (1,)
+
+
 def test_channels_side_by_side_keep_their_own() -> None:
     image = tf_keras.Input((None, None, 4), name="image")
     wide, narrow = (tf_keras.layers.Conv2D(n, 1, name=f"c{n}")(image) for n in (3, 2))
