@@ -56,7 +56,7 @@ def led_back(graph: Graph, operator: Operator, values: Mapping[int, Array], behi
             place, axes = SIZES[operator.name]
             operands[place] = tf.constant(behind.shape[axes])
         computed = FORWARDS[operator.name](operator, operands)
-        made = ACTIVATIONS[str(operator.options.get("activation", "NONE"))](computed)
+        made = ACTIVATIONS.get(str(operator.options.get("activation")), tf.identity)(computed)
     found, before = tape.gradient(
         made, (given, computed), output_gradients=tf.constant(behind), unconnected_gradients="zero"
     )
@@ -182,10 +182,9 @@ SIZES: Mapping[str, tuple[int, slice]] = {
 the size they were exported at: the output itself tells."""
 
 ACTIVATIONS: Mapping[str, Callable[[tf.Tensor], tf.Tensor]] = {
-    "NONE": tf.identity,
     "RELU": tf.nn.relu,
     "RELU6": tf.nn.relu6,
     "RELU_N1_TO_1": lambda values: tf.clip_by_value(values, -1, 1),
     "TANH": tf.tanh,
 }
-"""That are fused into operators."""
+"""That are fused into operators; through others all gets."""
