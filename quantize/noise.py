@@ -5,8 +5,8 @@ measured backwards: random signs on all samples of the output are led back to th
 mean square of what comes by a channel is the sum of squares of all paths from there, wherever they meet again (the
 estimator of Hutchinson, "A Stochastic Estimator of the Trace of the Influence Matrix for Laplacian Smoothing Splines",
 Communications in Statistics 1989). Squares of weights alone would not do: behind a convolution noise is no longer
-white, and what the next ones make of it comes to up to 90 times as much in LESRCNN. The noise of rounded weights follows
-from the same gains.
+white, and what the next ones make of it comes to up to 90 times as much in LESRCNN. The noise of rounded weights
+follows from the same gains.
 """
 
 import dataclasses
