@@ -217,7 +217,7 @@ class Corrector:
             look=None if is_too_much(chosen, len(numbers)) else look,
             watch=lambda done: self.watch("calibrate again", done, len(images)),
         )
-        return with_importance(statistics, self.gains), views if views[0] else None
+        return with_importance(statistics, self.gains) if free else statistics, views if views[0] else None
 
     @cached_property
     def _unseen(self) -> frozenset[int]:
