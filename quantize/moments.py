@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from octopix.crew import in_order
-from octopix.graph import Operator, read_graph
+from octopix.graph import Graph, Operator, read_graph
 from octopix.images import to_unit
 from octopix.latency import available_cores
 from octopix.runtime import Session, open_session
 from quantize.filters import KINDS, Filter
+from quantize.relay import Relay
 from quantize.rounding import Moments
 
 Array = npt.NDArray[Any]
@@ -80,7 +81,7 @@ def observe_both(
     float_model: bytes,
     int8_model: bytes,
     each: Filter,
-    images: Sequence[Array],
+    relay: Relay,
     *,
     known: Iterable[Array] | None = None,
 ) -> tuple[Moments, ...]:
@@ -90,23 +91,24 @@ def observe_both(
         float_model: from `quantize.filters.separated`.
         int8_model: made of it.
         each: filter of the float model.
-        images: uint8 (1, H, W, C).
+        relay: takes the images through the int8 model, as far as this filter.
         known: the filter's own from `float_views`; the float model is not run then.
     """
-    index, twin = each.operator.index, _twin(float_model, int8_model, each)
+    graph = read_graph(int8_model)
+    twin = _twin(float_model, graph, each)
+    found = graph.tensors[twin.inputs[0]].quantization
+    assert found is not None  # a full-integer model: every activation has a scale
+    scale, zero = np.float32(found.scales[0]), found.zero_points[0]
 
-    def read(session: Session, number: int, image: Array) -> Array:
-        session.invoke(image)
-        found = session.graph.tensors[twin].quantization
-        assert found is not None  # a full-integer model: every activation has a scale
-        scale, zero = np.float32(found.scales[0]), found.zero_points[0]
-        stored = _views(each, session.tensor(twin), number, outside=zero)
-        return (stored.astype(np.float32) - zero) * scale
+    def seen(idle: None, number: int, stored: Array) -> Array:
+        return (_views(each, stored, number, outside=zero).astype(np.float32) - zero) * scale
 
-    sums = _Sums(each, covariances=True)
     if known is None:
-        known = (views[index] for views in _float_views(float_model, [each], images))
-    for int8, float_ in zip(_in_sessions(int8_model, images, read), known, strict=True):
+        known = (views[each.operator.index] for views in _float_views(float_model, [each], relay.images))
+    read = relay.read_by(int8_model, twin.index)
+    sums = _Sums(each, covariances=True)
+    views = in_order(read, workers=available_cores(), make=lambda: None, work=seen)
+    for int8, float_ in zip(views, known, strict=True):
         sums.add(int8, float_)
     return sums.finish()
 
@@ -281,11 +283,11 @@ class _Axis:
         self.inside = (self.seen >= 0) & (self.seen < side)
 
 
-def _twin(float_model: bytes, int8_model: bytes, each: Filter) -> int:
-    """The tensor that the filter's int8 form reads: both graphs keep the order of their convolutions."""
+def _twin(float_model: bytes, int8_graph: Graph, each: Filter) -> Operator:
+    """The filter's int8 form: both graphs keep the order of their convolutions."""
     ours, theirs = (
-        [operator for operator in read_graph(model).operators if operator.name in KINDS]
-        for model in (float_model, int8_model)
+        [operator for operator in graph.operators if operator.name in KINDS]
+        for graph in (read_graph(float_model), int8_graph)
     )
-    twins = {one.index: other.inputs[0] for one, other in zip(ours, theirs, strict=True)}
+    twins = {one.index: other for one, other in zip(ours, theirs, strict=True)}
     return twins[each.operator.index]

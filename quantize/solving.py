@@ -16,6 +16,7 @@ from quantize.candidate import Candidate
 from quantize.filters import Filter
 from quantize.moments import Views, batches, float_views, moments_of, observe, observe_both
 from quantize.progress import Watch
+from quantize.relay import Relay
 from quantize.rounding import Moments, best_bias, best_rounding, nearest
 
 Array = npt.NDArray[Any]
@@ -68,9 +69,10 @@ def solved_in_turn(current: Candidate, chosen: Sequence[Filter], rule: Rule, les
     views, factors = lesson.views, current.factors
     if views is None:
         views, factors = float_views(current.float_model, chosen, lesson.images), {}
+    relay = Relay(lesson.images)
     for number, each in enumerate(chosen, start=1):
         known = None if views is None else _rescaled(views, each, _scaling(each, factors))
-        moments = observe_both(current.float_model, current.int8, each, lesson.images, known=known)
+        moments = observe_both(current.float_model, current.int8, each, relay, known=known)
         current = current.changed(rule(each, moments))
         lesson.watch("correct", number, len(chosen))
     return current

@@ -13,11 +13,12 @@ from octopix.runtime import open_session
 from quantize import corrections, moments
 from quantize.candidate import Candidate
 from quantize.checks import check
-from quantize.corrections import CORRECTIONS, correct, rounded_after_training
+from quantize.corrections import CORRECTIONS, ENOUGH, correct, rounded_after_training
 from quantize.equalization import by_strength, equalized
 from quantize.export import to_float32
 from quantize.filters import constants_of, filters, separated, with_constants
 from quantize.moments import float_views, moments_of, observe, observe_both
+from quantize.relay import Relay
 from quantize.rounding import nearest
 from quantize.schemes import CORRECTIONS as NAMES
 from quantize.solving import Lesson, solved_alone, solved_in_turn, weights_and_biases
@@ -39,7 +40,8 @@ def test_judges_do_not_teach(corrector: Any) -> None:
 @pytest.mark.parametrize(
     "name", ["anchored", "espcn", "residual", "separable", "hourglass", "grouped", "shared_output"]
 )
-def test_corrected_models_are_whole_and_never_worse(corrector: Any, name: str) -> None:
+def test_corrected_models_are_whole_and_never_worse(corrector: Any, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corrections, "ENOUGH", 0)  # random networks give much black, which is as good as it gets
     bench = corrector(name)
     done = correct(bench, NAMES)
     check(done.candidate.int8, "int8-ptq")
@@ -121,7 +123,7 @@ def test_float_views_that_are_kept_are_those_taken_anew(corrector: Any, name: st
     for each in start.filters:
         index = each.operator.index
         both = (
-            observe_both(start.float_model, start.int8, each, bench.teachers, known=known)
+            observe_both(start.float_model, start.int8, each, Relay(bench.teachers), known=known)
             for known in (None, (views[index] for views in kept))
         )
         for one, other in zip(*both, strict=True):
@@ -190,7 +192,8 @@ def test_networks_whose_views_are_too_many_are_corrected_alike(corrector: Any, m
         assert streamed[name] == pytest.approx(error, rel=0.05)
 
 
-def test_layers_that_the_output_does_not_show_are_rounded_to_nearest(corrector_of: Any) -> None:
+def hushed() -> bytes:
+    """The image, and next to nothing added to it by three layers."""
     image = tf_keras.Input((None, None, 1), name="image")
     quiet = tf_keras.layers.Conv2D(8, 3, padding="same", activation="relu", name="head")(image)
     quiet = tf_keras.layers.Conv2D(8, 3, padding="same", name="hushed")(quiet)
@@ -198,7 +201,34 @@ def test_layers_that_the_output_does_not_show_are_rounded_to_nearest(corrector_o
     network = tf_keras.Model(image, tf_keras.layers.Add(name="sum")([image, quiet]))
     hush = network.get_layer("hush")
     hush.set_weights([1e-3 * each for each in hush.get_weights()])
-    bench = corrector_of(to_float32(network))
+    return to_float32(network)
+
+
+def test_the_least_error_is_that_of_rounding_alone(corrector: Any, corrector_of: Any) -> None:
+    image = tf_keras.Input((None, None, 1), name="image")
+    dimmed = tf_keras.layers.Conv2D(1, 1, name="dim")
+    network = tf_keras.Model(image, dimmed(image))
+    dimmed.set_weights([np.full((1, 1, 1, 1), 0.5**0.5), np.full(1, 0.1)])  # irrational, nowhere black or white
+    found = corrector_of(to_float32(network)).judge.least
+    assert found == pytest.approx(1 / 12 / 255**2, rel=0.05)  # of two crops, with pixels by the thousand
+    clipped = corrector("espcn")  # a random network gives much black, which is exact
+    assert clipped.judge.least < found
+    assert clipped.judge.error(clipped.start.int8) > clipped.judge.least
+
+
+def test_nothing_is_tried_on_a_form_that_is_as_good_as_int8_gets(corrector_of: Any) -> None:
+    bench = corrector_of(hushed())
+    done = correct(bench, NAMES)
+    assert done.kept == ()
+    assert [name for name, _ in done.errors] == [""]
+    assert done.errors[0][1] <= ENOUGH * bench.judge.least
+
+
+def test_layers_that_the_output_does_not_show_are_rounded_to_nearest(
+    corrector_of: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(corrections, "ENOUGH", 0)
+    bench = corrector_of(hushed())
     (found,) = solved_alone(bench.start, [bench.start], weights_and_biases, bench.lesson(bench.start))
     for each in bench.start.filters:
         weights, bias = (found.constants[index] for index in each.operator.inputs[1:3])

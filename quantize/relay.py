@@ -1,0 +1,100 @@
+"""An int8 model's run on some images, leg by leg: as far as one layer, and, once that has new weights, on to the next.
+
+What layers in turn change lies ahead of what they have seen: nothing in front of a layer is computed twice.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy.typing as npt
+
+from octopix.crew import in_order
+from octopix.graph import Graph, read_graph
+from octopix.latency import available_cores
+from octopix.runtime import Session, open_session
+from quantize.embed import rewritten
+
+Array = npt.NDArray[Any]
+
+Maker = tuple[int, int]
+"""Of a tensor: an operator's number and which of its outputs it is; of the graph's input, `GIVEN`.
+
+The quantizer may number tensors differently when constants change; operators keep their order.
+"""
+
+GIVEN = (-1, 0)
+
+
+class Relay:
+    """What layers of an int8 model read, one after the other in the order of execution.
+
+    Args:
+        images: uint8 (1, H, W, C), one size.
+    """
+
+    def __init__(self, images: Sequence[Array]) -> None:
+        self.images = images
+        self._reached = 0
+        self._held: list[Mapping[Maker, Array]] = [{GIVEN: image} for image in images]
+
+    def read_by(self, int8_model: bytes, operator: int) -> list[Array]:
+        """What an operator reads first, by its number: stored integers, (1, h, w, c), for each image.
+
+        Args:
+            int8_model: as before in front of the operator of the last call; from there on it may be another.
+            operator: none in front of that of the last call.
+        """
+        graph = read_graph(int8_model)
+        made = _makers(graph)
+        if operator > self._reached:
+            self._run(int8_model, graph, made, operator)
+        wanted = made[graph.operators[operator].inputs[0]]
+        return [held[wanted] for held in self._held]
+
+    def _run(self, model: bytes, graph: Graph, made: Mapping[int, Maker], stop: int) -> None:
+        """Take the images on to an operator; hold what is read from there on."""
+        numbers = {maker: index for index, maker in made.items()}
+        leg = graph.operators[self._reached : stop]
+        later = {made[index] for each in graph.operators[stop:] for index in each.inputs if index in made}
+        later.update(made[index] for index in graph.outputs)
+        fresh = {(each.index, place) for each in leg for place, _ in enumerate(each.outputs)}
+        read = {made[index] for each in leg for index in each.inputs if index in made} - fresh
+        taken, given = sorted(read), sorted(later & fresh)
+        shapes = {numbers[maker]: self._held[0][maker].shape for maker in taken}
+        part = _part(model, range(self._reached, stop), shapes, [numbers[maker] for maker in given])
+
+        def carry(session: Session, number: int, held: Mapping[Maker, Array]) -> dict[Maker, Array]:
+            new = session.run([held[maker] for maker in taken])
+            kept = {maker: values for maker, values in held.items() if maker in later}
+            return kept | dict(zip(given, new, strict=True))
+
+        workers = min(available_cores(), len(self._held))
+        self._held = [*in_order(self._held, workers=workers, make=lambda: open_session(part), work=carry)]
+        self._reached = stop
+
+
+def _makers(graph: Graph) -> dict[int, Maker]:
+    """Of every tensor that is computed, and of the input."""
+    made = {index: (each.index, place) for each in graph.operators for place, index in enumerate(each.outputs)}
+    return made | {graph.inputs[0]: GIVEN}
+
+
+def _part(model: bytes, kept: Collection[int], taken: Mapping[int, Sequence[int]], given: Sequence[int]) -> bytes:
+    """Some operators of a model as a model.
+
+    Args:
+        model: ``.tflite``.
+        kept: operators, by number.
+        taken: shapes of its inputs, by tensor number.
+        given: its outputs, tensor numbers.
+    """
+
+    def edit(unpacked: Any) -> None:
+        part = unpacked.subgraphs[0]
+        part.operators = [each for number, each in enumerate(part.operators) if number in kept]
+        part.inputs, part.outputs = list(taken), list(given)
+        for index, shape in taken.items():
+            part.tensors[index].shape, part.tensors[index].shapeSignature = list(shape), None
+        unpacked.signatureDefs = None
+
+    return rewritten(model, edit)
