@@ -123,8 +123,11 @@ def beside(axis: Axes, place: int, text: str, *, letters: int = 10) -> None:
     written.set(color=LIGHT.ink, fontsize=letters)
 
 
-def spread(values: np.ndarray, *, least: float) -> np.ndarray:
-    """Positions near ``values``, in the same order, at least ``least`` apart, so that labels do not overlap."""
+def spread(values: np.ndarray, *, least: float, within: tuple[float, float] = (-np.inf, np.inf)) -> np.ndarray:
+    """Positions near ``values``, in the same order, at least ``least`` apart, so that labels do not overlap.
+
+    All of them lie ``within`` these ends, where so many have room there.
+    """
     order = np.argsort(values, kind="stable")
     steps = np.arange(len(values)) * least
     # Isotonic regression by its min-max formula: the closest non-decreasing sequence to what is left of the gaps.
@@ -133,7 +136,7 @@ def spread(values: np.ndarray, *, least: float) -> np.ndarray:
     means = np.array([[wanted[a : b + 1].mean() if b >= a else -np.inf for b in range(count)] for a in range(count)])
     fitted = np.array([min(means[: k + 1, b].max() for b in range(k, count)) for k in range(count)])
     placed = np.empty_like(values)
-    placed[order] = fitted + steps
+    placed[order] = np.clip(fitted, within[0], within[1] - steps[-1]) + steps
     return placed
 
 

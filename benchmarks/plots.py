@@ -150,10 +150,12 @@ def _tradeoff(material: Material) -> Figure:
     y = np.array([psnr for _, _, psnr in timed])
     span = float(np.ptp(y)) or 0.1
     axis.set_xlim(0, x.max() * 1.75)
-    axis.set_ylim(y.min() - 0.15 * span, y.max() + 0.15 * span)
+    bottom, top = y.min() - 0.15 * span, y.max() + 0.15 * span
+    axis.set_ylim(bottom, top)
     front = frontier(x, y)
     axis.plot(x[front], y[front], color=LIGHT.third, lw=1.6, drawstyle="steps-post", label="Pareto front")
-    heights = spread(y, least=0.14 * 1.3 * span)
+    line = 0.14 * (top - bottom)  # of text, of two lines where a scheme's name is long
+    heights = spread(y, least=line, within=(bottom + line / 2, top - line / 2))
     for place, (row, _, _) in enumerate(timed):
         axis.plot(x[place], y[place], "o", color=colour_of(row.scheme), ms=8)
         axis.annotate(

@@ -288,6 +288,8 @@ def test_no_label_lies_over_the_dot_of_a_scheme(make_result: Make) -> None:
     for label in axis.texts:
         box = Text.get_window_extent(label)  # of the words; an annotation's own would take in its arrow
         assert not any(box.contains(*dot) for dot in dots), label.get_text()
+        inside = axis.get_window_extent()
+        assert inside.y0 <= box.y0 < box.y1 <= inside.y1, label.get_text()  # clear of the axis' numbers
 
 
 def test_labels_keep_their_order_and_distance() -> None:
@@ -296,6 +298,10 @@ def test_labels_keep_their_order_and_distance() -> None:
     assert np.array_equal(np.argsort(placed), np.argsort(wanted))
     assert np.diff(np.sort(placed)).min() >= 0.1 - 1e-9  # sums of tenths in binary
     assert placed[2] == 0.2  # nobody is near, so it stays
+    kept_in = spread(wanted, least=0.1, within=(0.3, 1.05))
+    assert np.array_equal(np.argsort(kept_in), np.argsort(wanted))
+    assert np.diff(np.sort(kept_in)).min() >= 0.1 - 1e-9
+    assert (kept_in.min(), kept_in.max()) == pytest.approx((0.3, 1.05), abs=1e-9)
 
 
 def test_the_pareto_front_is_what_nothing_beats_in_both() -> None:
