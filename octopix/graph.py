@@ -74,9 +74,14 @@ class Operator:
     """What `octopix.operators.OPTIONS` lists for it; enums as words, e.g. ``padding``: ``SAME``."""
 
     def number(self, option: str, default: int = 0) -> int:
-        """An option that is a number."""
+        """An option that is a whole number."""
         value = self.options.get(option, default)
         return value if isinstance(value, int) else default
+
+    def real(self, option: str) -> float:
+        """An option that is a real number; 0 where it is left out."""
+        value = self.options.get(option, 0.0)
+        return value if isinstance(value, float) else 0.0
 
     def sizes(self, option: str) -> tuple[int, ...]:
         """An option that is a list of numbers."""
@@ -244,6 +249,8 @@ def _options(name: str, node: Node) -> Mapping[str, Option]:
 
 
 def _option(name: str, field: Field, options: Node | None) -> Option:
+    if field.kind is _FLOAT32:
+        return 0.0 if options is None else float(options.number(field.slot, field.kind))
     if field.vector:
         return () if options is None else options.numbers(field.slot, field.kind)
     value: int = field.default if options is None else options.number(field.slot, field.kind, field.default)

@@ -103,6 +103,7 @@ class Options:
 
 
 _INT8, _INT32, _BOOL = number_types.Int8Flags, number_types.Int32Flags, number_types.BoolFlags
+_FLOAT32 = number_types.Float32Flags
 
 
 def _padding() -> Field:
@@ -152,6 +153,7 @@ OPTIONS: Mapping[str, Options] = {
     "FULLY_CONNECTED": Options(8, (_activation(0), Field("keep_num_dims", 2, _BOOL))),
     "GATHER": Options(23, (Field("axis", 0, _INT32), Field("batch_dims", 1, _INT32))),
     "L2_POOL_2D": _windows(),
+    "LEAKY_RELU": Options(75, (Field("alpha", 0, _FLOAT32),)),
     "MAX_POOL_2D": _windows(),
     "MEAN": _reduction(),
     "MIRROR_PAD": Options(77, (Field("mode", 0, _INT8, words=("REFLECT", "SYMMETRIC")),)),

@@ -53,17 +53,15 @@ TAUGHT = 24
 
 UNSEEN = 4e-5
 """Of the noise of rounding the output: layers whose weights are foretold to add less are rounded to nearest. In U-Net
-those are eight wide ones in the middle (1e-7 to 2e-6), in QECNN the widest of all (3e-5): the dearest to solve. What
-errors have of the image passes on better than noise does, so it has to be so little; the least of LESRCNN ×2 adds
-7e-5."""
+those are eight wide ones in the middle (1e-7 to 2e-6), the dearest to solve. What errors have of the image passes on
+better than noise does, so it has to be so little; the least of LESRCNN ×2 adds 7e-5."""
 
 NEGLIGIBLE = 1e-8
 """Mean squared error, 80 dB: one value in 650 wrong by 1/255. Crops with less, which are flat, are all alike."""
 
 ENOUGH = 1.2
 """Times what rounding float's own output to 8 bits errs: a form with no more is as good as int8 gets, and nothing is
-tried on it. QECNN's uncorrected one has 1.12, and all corrections, in 32 s, left 1.09; of ten other models the least
-has 1.75."""
+tried on it. QECNN's uncorrected one has 1.12, and all corrections left 1.09; of ten other models the least has 1.75."""
 
 STRENGTH = 0.5
 """Of equalization by loudness, in front of nearest rounding: of 0, 0.5 and 1 the best on ESPCN ×2, SRCNN and LESRCNN
@@ -100,17 +98,23 @@ class Judge:
         return tuple(self._run(self.float_model, lambda number, made: np.clip(made, 0, 1), to_unit))
 
     @cached_property
-    def least(self) -> float:
-        """`error` of the float model's outputs rounded to 8 bits, which no int8 model can be expected to be below."""
-        return _typical([np.rint(wanted * 255) * np.float32(1 / 255) - wanted for wanted in self.wanted])
+    def least(self) -> Array:
+        """`errors` of the float model's outputs rounded to 8 bits, which no int8 model can be expected to be below."""
+        return _mean_squares(np.rint(wanted * 255) * np.float32(1 / 255) - wanted for wanted in self.wanted)
 
     def error(self, int8_model: bytes) -> float:
-        """Mean squared error against float, the crops' geometric mean, since pictures' decibels are averaged.
+        """See `typical`."""
+        return typical(self.errors(int8_model))
 
-        One crop of violent contrast, where float itself is far from the truth, would rule the arithmetic mean.
-        """
+    def errors(self, int8_model: bytes) -> Array:
+        """Mean squared error against float of each crop, (crops,), `NEGLIGIBLE` at least."""
         wanted = self.wanted
-        return _typical(self._run(int8_model, lambda number, made: made * np.float32(1 / 255) - wanted[number]))
+        return _mean_squares(self._run(int8_model, lambda number, made: made * np.float32(1 / 255) - wanted[number]))
+
+    def is_enough(self, errors: Array) -> bool:
+        """Whether `errors` are as good as int8 gets, by crops that are not all black or white in float and int8."""
+        telling = np.maximum(errors, self.least) > NEGLIGIBLE
+        return not telling.any() or typical(errors[telling] / self.least[telling]) <= ENOUGH
 
     def _run(
         self, model: bytes, then: Callable[[int, Array], Read], prepared: Callable[[Array], Array] = np.asarray
@@ -124,10 +128,17 @@ class Judge:
         )
 
 
-def _typical(differences: Iterable[Array]) -> float:
-    """Mean squares, and of those the geometric mean."""
+def typical(errors: Array) -> float:
+    """The geometric mean of crops' errors, since pictures' decibels are averaged.
+
+    One crop of violent contrast, where float itself is far from the truth, would rule the arithmetic mean.
+    """
+    return float(np.exp(np.mean(np.log(errors))))
+
+
+def _mean_squares(differences: Iterable[Array]) -> Array:
     squares = [float(np.mean(np.square(each), dtype=np.float64)) for each in differences]
-    return float(np.exp(np.mean(np.log(np.maximum(squares, NEGLIGIBLE)))))
+    return np.maximum(squares, NEGLIGIBLE)
 
 
 @dataclass
@@ -248,7 +259,8 @@ class Corrector:
 
     def judged(self, candidate: Candidate, *made_by: str) -> "Form":
         """A candidate with its error."""
-        return Form(candidate, made_by, self.judge.error(candidate.int8))
+        errors = self.judge.errors(candidate.int8)
+        return Form(candidate, made_by, typical(errors), is_enough=self.judge.is_enough(errors))
 
 
 @dataclass(frozen=True)
@@ -260,6 +272,8 @@ class Form:
     """Corrections in it, in their order; ``in turn`` behind one says how."""
     error: float
     """`Judge.error` of it; infinite where that was not asked."""
+    is_enough: bool = False
+    """`Judge.is_enough` of it."""
 
     @classmethod
     def unjudged(cls, candidate: Candidate, *made_by: str) -> "Form":
@@ -348,11 +362,11 @@ def correct(corrector: Corrector, names: Sequence[str]) -> Corrected:
     """Apply corrections; what the crops held back like best of all forms is kept, perhaps the uncorrected one.
 
     A form that is worse now may be the better one after what follows: equalized channels may cost nearest rounding
-    more than they win, and adaptive rounding less. Nothing is tried once a form is good `ENOUGH`.
+    more than they win, and adaptive rounding less. Nothing is tried once the best is good `ENOUGH`.
     """
     forms = [corrector.judged(corrector.start)]
     for name in (each for each in CORRECTIONS if each in names):
-        if _best(forms).error <= ENOUGH * corrector.judge.least:
+        if _best(forms).is_enough:
             break
         forms.extend(CORRECTIONS[name](corrector, tuple(forms), names))
     best = _best(forms)

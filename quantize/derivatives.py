@@ -33,7 +33,7 @@ class LedBack:
     inputs: Mapping[int, Array]
     """By tensor number, of every input that is neither constant nor a size."""
     computed: Array
-    """In front of its fused activation; of the output's shape."""
+    """In front of its fused activation; of the shape of the field behind it."""
 
 
 def led_back(graph: Graph, operator: Operator, values: Mapping[int, Array], behind: Array) -> LedBack:
@@ -41,13 +41,13 @@ def led_back(graph: Graph, operator: Operator, values: Mapping[int, Array], behi
 
     Args:
         graph: the operator's.
-        operator: with one output.
+        operator: any.
         values: float32, what its inputs held, by tensor number.
-        behind: float32, of the output's shape.
+        behind: float32, of the output's shape; fields behind several outputs, side by side in the last axis.
     """
     inputs = [index for index in operator.inputs if index >= 0 and _carries(graph.tensors[index])]
     if operator.name not in FORWARDS or _is_computed(graph, operator):
-        return LedBack(_evenly({index: values[index].shape for index in inputs}, behind), behind)
+        return LedBack(_evenly(operator, {index: values[index].shape for index in inputs}, behind), behind)
     given = {index: tf.constant(values[index]) for index in inputs}
     with tf.GradientTape() as tape:
         tape.watch(given)
@@ -79,8 +79,10 @@ def _constant(graph: Graph, index: int) -> tf.Tensor | None:
     return tf.constant(constant(graph.tensors[index])) if index >= 0 and graph.tensors[index].is_constant else None
 
 
-def _evenly(shapes: Mapping[int, tuple[int, ...]], behind: Array) -> dict[int, Array]:
-    signs, power = np.random.default_rng(SEED), np.square(behind, dtype=np.float64).sum()
+def _evenly(operator: Operator, shapes: Mapping[int, tuple[int, ...]], behind: Array) -> dict[int, Array]:
+    """With signs of the operator's own: the same ones would add up where two such fields meet."""
+    signs = np.random.default_rng((SEED, operator.index))
+    power = np.square(behind, dtype=np.float64).sum()
     return {
         index: behind
         if shape == behind.shape
@@ -153,10 +155,11 @@ FORWARDS: Mapping[str, Forward] = {
     "DEPTHWISE_CONV_2D": _convolved_by_depth,
     "DEPTH_TO_SPACE": lambda operator, operands: tf.nn.depth_to_space(operands[0], operator.number("block_size")),
     "DIV": lambda operator, operands: operands[0] / operands[1],
-    "LEAKY_RELU": lambda operator, operands: tf.nn.relu(operands[0]),  # below zero as good as nothing gets through
+    "LEAKY_RELU": lambda operator, operands: tf.nn.leaky_relu(operands[0], operator.real("alpha")),
     "LOGISTIC": lambda operator, operands: tf.sigmoid(operands[0]),
     "MAXIMUM": lambda operator, operands: tf.maximum(*operands),
     "MAX_POOL_2D": _pooled("MAX"),
+    "MIRROR_PAD": lambda operator, operands: tf.pad(*operands, mode=str(operator.options["mode"])),
     "MINIMUM": lambda operator, operands: tf.minimum(*operands),
     "MUL": lambda operator, operands: operands[0] * operands[1],
     "PAD": lambda operator, operands: tf.pad(*operands),

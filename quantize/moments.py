@@ -1,8 +1,9 @@
 """What the kernels of a model see, on its float form or on that and its int8 form: means and covariances, streamed.
 
 A form runs with every tensor kept readable; around places drawn at random, the same for both forms, the values under
-the kernel are taken. Memory does not grow with the number of images, but where the float form's views are kept for
-several gatherings (`float_views`, `shown`), and then no further than `KEPT`.
+the kernel are taken. Memory does not grow with the number of images, but for the float form's views where they are kept
+for several gatherings (`float_views`, `shown`), in half precision no more than `KEPT`, and for what the int8 form holds
+between two layers (`quantize.relay`).
 """
 
 import math

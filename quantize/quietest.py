@@ -118,8 +118,7 @@ def _largest(values: Array, channels: int) -> Array:
 def quietest_factors(tensors: Sequence[Rounded], readers: Sequence[Reader], channels: int) -> Array:
     """float32 (C,), geometric mean 1 over the channels that live.
 
-    Those that are silent in every tensor keep their weights' share of what they are among the others: nothing is known
-    of them.
+    Nothing is known of those that are silent in every tensor: they get the factor that brings the others' mean to 1.
     """
     alive = np.any([each.highs + each.lows > 0 for each in tensors], axis=0) & np.ones(channels, bool)
     logs = np.zeros(channels)

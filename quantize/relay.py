@@ -3,7 +3,7 @@
 What layers in turn change lies ahead of what they have seen: nothing in front of a layer is computed twice.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy.typing as npt
@@ -28,6 +28,9 @@ GIVEN = (-1, 0)
 class Relay:
     """What layers of an int8 model read, one after the other in the order of execution.
 
+    Of every image it holds the tensors that are still to be read, a byte per value: those that a leg ends with, and
+    what shortcuts carry past it.
+
     Args:
         images: uint8 (1, H, W, C), one size.
     """
@@ -42,8 +45,9 @@ class Relay:
 
         Args:
             int8_model: as before in front of the operator of the last call; from there on it may be another.
-            operator: none in front of that of the last call.
+            operator: that of the last call, or one that runs after it.
         """
+        assert operator >= self._reached  # what it reads may be gone
         graph = read_graph(int8_model)
         made = _makers(graph)
         if operator > self._reached:
@@ -62,15 +66,22 @@ class Relay:
         taken, given = sorted(read), sorted(later & fresh)
         shapes = {numbers[maker]: self._held[0][maker].shape for maker in taken}
         part = _part(model, range(self._reached, stop), shapes, [numbers[maker] for maker in given])
+        before, self._held = self._held, []
 
         def carry(session: Session, number: int, held: Mapping[Maker, Array]) -> dict[Maker, Array]:
             new = session.run([held[maker] for maker in taken])
             kept = {maker: values for maker, values in held.items() if maker in later}
             return kept | dict(zip(given, new, strict=True))
 
-        workers = min(available_cores(), len(self._held))
-        self._held = [*in_order(self._held, workers=workers, make=lambda: open_session(part), work=carry)]
+        workers = min(available_cores(), len(before))
+        self._held = [*in_order(_given_up(before), workers=workers, make=lambda: open_session(part), work=carry)]
         self._reached = stop
+
+
+def _given_up(held: list[Mapping[Maker, Array]]) -> Iterator[Mapping[Maker, Array]]:
+    """Each in turn, and out of the list: those in front and those behind a leg are not all held at a time."""
+    while held:
+        yield held.pop(0)
 
 
 def _makers(graph: Graph) -> dict[int, Maker]:
@@ -85,7 +96,8 @@ def _part(model: bytes, kept: Collection[int], taken: Mapping[int, Sequence[int]
     Args:
         model: ``.tflite``.
         kept: operators, by number.
-        taken: shapes of its inputs, by tensor number.
+        taken: its inputs' shapes on the images, by tensor number. Only open ones are filled in: a model that states a
+            size is opened at that size and resized, as the whole model is, since constants inside may state it, too.
         given: its outputs, tensor numbers.
     """
 
@@ -94,7 +106,9 @@ def _part(model: bytes, kept: Collection[int], taken: Mapping[int, Sequence[int]
         part.operators = [each for number, each in enumerate(part.operators) if number in kept]
         part.inputs, part.outputs = list(taken), list(given)
         for index, shape in taken.items():
-            part.tensors[index].shape, part.tensors[index].shapeSignature = list(shape), None
+            tensor = part.tensors[index]
+            if tensor.shapeSignature is not None and min(tensor.shapeSignature) < 0:
+                tensor.shape, tensor.shapeSignature = list(shape), None
         unpacked.signatureDefs = None
 
     return rewritten(model, edit)

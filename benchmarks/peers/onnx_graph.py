@@ -10,11 +10,9 @@ from typing import Any
 
 import numpy as np
 import onnx
-from flatbuffers import number_types
 from onnx import TensorProto, helper, numpy_helper
 
 from benchmarks.peers.engines import HEIGHT, INPUT, OUTPUT, WIDTH
-from octopix import schema
 from octopix.errors import ModelFileError
 from octopix.graph import Graph, Operator, Tensor, constant, read_graph
 from octopix.images import Array
@@ -27,7 +25,6 @@ OPSET, IR_VERSION = 17, 8
 class Builder:
     """A graph in the making. Names of activations are ``INPUT``, ``OUTPUT`` or ``t<number>``."""
 
-    content: bytes
     graph: Graph
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     constants: list[onnx.TensorProto] = field(default_factory=list)
@@ -100,7 +97,7 @@ def to_onnx(content: bytes) -> onnx.ModelProto:
         raise _not_taken(", ".join(missing))
     if (len(graph.inputs), len(graph.outputs)) != (1, 1):
         raise _not_taken(f"{len(graph.inputs)} inputs and {len(graph.outputs)} outputs")
-    builder = Builder(content, graph)
+    builder = Builder(graph)
     for operator in graph.operators:
         CONVERTERS[operator.name](builder, operator)
     model = helper.make_model(
@@ -203,14 +200,7 @@ def _prelu(builder: Builder, operator: Operator) -> None:
 
 
 def _leaky_relu(builder: Builder, operator: Operator) -> None:
-    builder.add("LeakyRelu", operator, [builder.operand(operator, 0)], alpha=_slope(builder.content, operator))
-
-
-def _slope(content: bytes, operator: Operator) -> float:
-    """LEAKY_RELU's ``alpha``: the one float among options, the first field of its table; 0 where it is left out."""
-    subgraph = next(iter(schema.root(content).tables(2)))
-    options = list(subgraph.tables(3))[operator.index].table(4)
-    return 0.0 if options is None else float(options.number(0, number_types.Float32Flags, 0))
+    builder.add("LeakyRelu", operator, [builder.operand(operator, 0)], alpha=operator.real("alpha"))
 
 
 def _blocks(kind: str, **attributes: str) -> Converter:

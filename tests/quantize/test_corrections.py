@@ -13,11 +13,11 @@ from octopix.runtime import open_session
 from quantize import corrections, moments
 from quantize.candidate import Candidate
 from quantize.checks import check
-from quantize.corrections import CORRECTIONS, ENOUGH, correct, rounded_after_training
+from quantize.corrections import CORRECTIONS, NEGLIGIBLE, correct, rounded_after_training
 from quantize.equalization import by_strength, equalized
 from quantize.export import to_float32
 from quantize.filters import constants_of, filters, separated, with_constants
-from quantize.moments import float_views, moments_of, observe, observe_both
+from quantize.moments import Sampler, float_views, moments_of, observe, observe_both
 from quantize.relay import Relay
 from quantize.rounding import nearest
 from quantize.schemes import CORRECTIONS as NAMES
@@ -194,6 +194,7 @@ def test_networks_whose_views_are_too_many_are_corrected_alike(corrector: Any, m
 
 def hushed() -> bytes:
     """The image, and next to nothing added to it by three layers."""
+    tf_keras.utils.set_random_seed(4)
     image = tf_keras.Input((None, None, 1), name="image")
     quiet = tf_keras.layers.Conv2D(8, 3, padding="same", activation="relu", name="head")(image)
     quiet = tf_keras.layers.Conv2D(8, 3, padding="same", name="hushed")(quiet)
@@ -204,24 +205,80 @@ def hushed() -> bytes:
     return to_float32(network)
 
 
-def test_the_least_error_is_that_of_rounding_alone(corrector: Any, corrector_of: Any) -> None:
+def test_the_least_error_is_that_of_rounding_alone(corrector_of: Any) -> None:
     image = tf_keras.Input((None, None, 1), name="image")
     dimmed = tf_keras.layers.Conv2D(1, 1, name="dim")
     network = tf_keras.Model(image, dimmed(image))
     dimmed.set_weights([np.full((1, 1, 1, 1), 0.5**0.5), np.full(1, 0.1)])  # irrational, nowhere black or white
-    found = corrector_of(to_float32(network)).judge.least
-    assert found == pytest.approx(1 / 12 / 255**2, rel=0.05)  # of two crops, with pixels by the thousand
-    clipped = corrector("espcn")  # a random network gives much black, which is exact
-    assert clipped.judge.least < found
-    assert clipped.judge.error(clipped.start.int8) > clipped.judge.least
+    levels = np.tile(np.arange(256, dtype=np.uint8), (1, 64, 1)).reshape(1, 64, 256, 1)
+    # 256 phases, spread by an irrational factor, stand for all of them to a percent.
+    assert corrector_of(to_float32(network), [levels] * 8).judge.least == pytest.approx(1 / 12 / 255**2, rel=0.01)
 
 
-def test_nothing_is_tried_on_a_form_that_is_as_good_as_int8_gets(corrector_of: Any) -> None:
-    bench = corrector_of(hushed())
-    done = correct(bench, NAMES)
-    assert done.kept == ()
-    assert [name for name, _ in done.errors] == [""]
-    assert done.errors[0][1] <= ENOUGH * bench.judge.least
+@pytest.mark.parametrize(
+    ("errors", "least", "expected"),
+    [
+        ([1.1e-6, 1.3e-6], [1e-6, 1e-6], True),
+        ([1.1e-6, 1.4e-6], [1e-6, 1e-6], False),
+        ([NEGLIGIBLE, NEGLIGIBLE, NEGLIGIBLE, 2e-6], [NEGLIGIBLE, NEGLIGIBLE, NEGLIGIBLE, 1e-6], False),
+        ([NEGLIGIBLE, 1.1e-6], [NEGLIGIBLE, 1e-6], True),
+        ([NEGLIGIBLE, NEGLIGIBLE], [NEGLIGIBLE, NEGLIGIBLE], True),
+        ([1e-6, 1e-6], [NEGLIGIBLE, NEGLIGIBLE], False),
+    ],
+    ids=["near", "far", "far, seen on one", "near, seen on one", "seen on none", "black in float alone"],
+)
+def test_what_is_enough_is_told_by_crops_that_show_it(
+    corrector: Any, errors: list[float], least: list[float], expected: bool
+) -> None:
+    judge = corrector("espcn").judge
+    judge.least = np.array(least)
+    assert judge.is_enough(np.array(errors)) is expected
+
+
+def test_nothing_is_tried_on_a_form_that_is_as_good_as_int8_gets(
+    corrector: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = corrector("espcn")
+    errors = bench.judge.errors(bench.start.int8)
+    ratio = corrections.typical(errors / bench.judge.least)
+    assert ratio > 1.1  # there is something to win
+    monkeypatch.setattr(corrections, "ENOUGH", 1.001 * ratio)
+    assert [name for name, _ in correct(bench, NAMES).errors] == [""]
+    monkeypatch.setattr(corrections, "ENOUGH", 0.999 * ratio)
+    assert len(correct(bench, NAMES).errors) > 1
+
+
+def test_what_follows_a_form_that_is_good_enough_is_not_tried(corrector: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def good(bench: Any, forms: Any, names: Any) -> Any:
+        return [dataclasses.replace(forms[0], made_by=("good",), error=forms[0].error / 2, is_enough=True)]
+
+    def never(bench: Any, forms: Any, names: Any) -> Any:
+        raise AssertionError
+
+    monkeypatch.setattr(corrections, "CORRECTIONS", {"good": good, "never": never})
+    assert correct(corrector("espcn"), ["good", "never"]).kept == ("good",)
+
+
+def test_int8_views_are_what_its_integers_stand_for(corrector: Any) -> None:
+    """Zero points, steps and borders, by means that the test takes by itself."""
+    bench = corrector("residual")
+    start, graph = bench.start, read_graph(bench.start.int8)
+    twins = [each for each in graph.operators if each.name == "CONV_2D"]
+    for each, twin in zip(start.filters, twins, strict=True):
+        (found,) = observe_both(start.float_model, start.int8, each, Relay(bench.teachers))
+        views = []
+        for number, image in enumerate(bench.teachers):
+            session = open_session(start.int8, keep_tensors=True)
+            session.invoke(image)
+            tensor = graph.tensors[twin.inputs[0]]
+            stored = session.tensor(tensor.index).astype(np.float64)
+            real = (stored - tensor.quantization.zero_points[0]) * tensor.quantization.scales[0]
+            views.append(Sampler(each, real.shape, np.random.default_rng(number)).views(real)[0])
+        seen = np.concatenate(views)
+        loudest = np.abs(seen).max()
+        # Sums in single precision over some thousand views.
+        assert np.allclose(found.mean_int8, seen.mean(axis=0), rtol=0, atol=1e-5 * loudest)
+        assert np.allclose(found.covariance, np.cov(seen.T, bias=True), rtol=0, atol=1e-5 * loudest**2)
 
 
 def test_layers_that_the_output_does_not_show_are_rounded_to_nearest(
