@@ -21,6 +21,7 @@ from quantize.filters import Filter
 from quantize.noise import Gains
 from quantize.rounding import LEVELS
 from quantize.statistics import TensorStatistics
+from quantize.threads import one_thread
 
 Array = npt.NDArray[Any]
 
@@ -115,6 +116,7 @@ def _largest(values: Array, channels: int) -> Array:
     return found
 
 
+@one_thread
 def quietest_factors(tensors: Sequence[Rounded], readers: Sequence[Reader], channels: int) -> Array:
     """float32 (C,), geometric mean 1 over the channels that live.
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from threadpoolctl import threadpool_limits
 
 from quantize.candidate import Candidate
 from quantize.filters import Filter
@@ -18,14 +17,12 @@ from quantize.moments import Views, batches, float_views, moments_of, observe, o
 from quantize.progress import Watch
 from quantize.relay import Relay
 from quantize.rounding import Moments, best_bias, best_rounding, nearest
+from quantize.threads import one_thread
 
 Array = npt.NDArray[Any]
 
 Rule = Callable[[Filter, Sequence[Moments]], dict[int, Array]]
 """From a filter and its moments, one per group, to its new constants by tensor number."""
-
-_one_thread = threadpool_limits.wrap(limits=1, user_api="blas")
-"""The interpreters have all cores, NumPy's threads would wait for them; and most layers are too small for two."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +39,7 @@ class Lesson:
     """Filters, by operator number, that are served as well by rounding to nearest, with biases for it."""
 
 
-@_one_thread
+@one_thread
 def solved_alone(base: Candidate, candidates: Sequence[Candidate], rule: Rule, lesson: Lesson) -> list[Candidate]:
     """Each layer for itself, in forms of one model: ``base`` is that model, no channel rescaled.
 
@@ -63,7 +60,7 @@ def solved_alone(base: Candidate, candidates: Sequence[Candidate], rule: Rule, l
     return [candidate.changed(change) for candidate, change in zip(candidates, changes, strict=True)]
 
 
-@_one_thread
+@one_thread
 def solved_in_turn(current: Candidate, chosen: Sequence[Filter], rule: Rule, lesson: Lesson) -> Candidate:
     """One layer after the other, each on what the int8 model, so far, gives."""
     views, factors = lesson.views, current.factors
