@@ -64,8 +64,8 @@ class Relay:
         fresh = {(each.index, place) for each in leg for place, _ in enumerate(each.outputs)}
         read = {made[index] for each in leg for index in each.inputs if index in made} - fresh
         taken, given = sorted(read), sorted(later & fresh)
-        shapes = {numbers[maker]: self._held[0][maker].shape for maker in taken}
-        part = _part(model, range(self._reached, stop), shapes, [numbers[maker] for maker in given])
+        ends = ([numbers[maker] for maker in side] for side in (taken, given))
+        part = _part(model, range(self._reached, stop), *ends)
         before, self._held = self._held, []
 
         def carry(session: Session, number: int, held: Mapping[Maker, Array]) -> dict[Maker, Array]:
@@ -90,25 +90,23 @@ def _makers(graph: Graph) -> dict[int, Maker]:
     return made | {graph.inputs[0]: GIVEN}
 
 
-def _part(model: bytes, kept: Collection[int], taken: Mapping[int, Sequence[int]], given: Sequence[int]) -> bytes:
+def _part(model: bytes, kept: Collection[int], taken: Sequence[int], given: Sequence[int]) -> bytes:
     """Some operators of a model as a model.
 
+    It states the sizes that the whole model states, not the images', since constants inside may state them, too: the
+    runtime opens both at these and resizes them.
+
     Args:
-        model: ``.tflite``.
+        model: ``.tflite``, of a stated size.
         kept: operators, by number.
-        taken: its inputs' shapes on the images, by tensor number. Only open ones are filled in: a model that states a
-            size is opened at that size and resized, as the whole model is, since constants inside may state it, too.
+        taken: its inputs, tensor numbers.
         given: its outputs, tensor numbers.
     """
 
     def edit(unpacked: Any) -> None:
         part = unpacked.subgraphs[0]
         part.operators = [each for number, each in enumerate(part.operators) if number in kept]
-        part.inputs, part.outputs = list(taken), list(given)
-        for index, shape in taken.items():
-            tensor = part.tensors[index]
-            if tensor.shapeSignature is not None and min(tensor.shapeSignature) < 0:
-                tensor.shape, tensor.shapeSignature = list(shape), None
+        part.inputs, part.outputs = taken, given
         unpacked.signatureDefs = None
 
     return rewritten(model, edit)
