@@ -53,7 +53,7 @@ TAUGHT = 24
 
 UNSEEN = 4e-5
 """Of the noise of rounding the output: layers whose weights are foretold to add less are rounded to nearest. In U-Net
-those are eight wide ones in the middle (1e-7 to 2e-6), the dearest to solve. What errors have of the image passes on
+those are eight wide ones in the middle (6e-7 to 5e-6), the dearest to solve. What errors have of the image passes on
 better than noise does, so it has to be so little; the least of LESRCNN ×2 adds 7e-5."""
 
 NEGLIGIBLE = 1e-8

@@ -3,7 +3,7 @@
 What layers in turn change lies ahead of what they have seen: nothing in front of a layer is computed twice.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy.typing as npt
@@ -65,7 +65,7 @@ class Relay:
         read = {made[index] for each in leg for index in each.inputs if index in made} - fresh
         taken, given = sorted(read), sorted(later & fresh)
         ends = ([numbers[maker] for maker in side] for side in (taken, given))
-        part = _part(model, range(self._reached, stop), *ends)
+        part = _part(model, slice(self._reached, stop), *ends)
         before, self._held = self._held, []
 
         def carry(session: Session, number: int, held: Mapping[Maker, Array]) -> dict[Maker, Array]:
@@ -90,7 +90,7 @@ def _makers(graph: Graph) -> dict[int, Maker]:
     return made | {graph.inputs[0]: GIVEN}
 
 
-def _part(model: bytes, kept: Collection[int], taken: Sequence[int], given: Sequence[int]) -> bytes:
+def _part(model: bytes, kept: slice, taken: Sequence[int], given: Sequence[int]) -> bytes:
     """Some operators of a model as a model.
 
     It states the sizes that the whole model states, not the images', since constants inside may state them, too: the
@@ -98,14 +98,14 @@ def _part(model: bytes, kept: Collection[int], taken: Sequence[int], given: Sequ
 
     Args:
         model: ``.tflite``, of a stated size.
-        kept: operators, by number.
+        kept: operators, from one number to another.
         taken: its inputs, tensor numbers.
         given: its outputs, tensor numbers.
     """
 
     def edit(unpacked: Any) -> None:
         part = unpacked.subgraphs[0]
-        part.operators = [each for number, each in enumerate(part.operators) if number in kept]
+        part.operators = part.operators[kept]
         part.inputs, part.outputs = taken, given
         unpacked.signatureDefs = None
 
