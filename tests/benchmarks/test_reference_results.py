@@ -1,10 +1,15 @@
 """The committed measurements, which the README's claims rest on."""
 
+import math
 from pathlib import Path
 
 import pytest
 
+from benchmarks.peers.contenders import OURS
+from benchmarks.peers.results import RESULTS as PEERS
+from benchmarks.peers.results import read_peers
 from octopix.results import ConversionSpeedRow, QuantizeRow, read_result
+from quantize.schemes import BEST_PTQ
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 
@@ -12,7 +17,12 @@ RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 @pytest.fixture(scope="module")
 def rows() -> dict[tuple[str, str], QuantizeRow]:
     """(image set, scheme) -> row of the committed table of ESPCN ×4."""
-    result = read_result(RESULTS / "espcn_x4.json")
+    return table("espcn_x4")
+
+
+def table(name: str) -> dict[tuple[str, str], QuantizeRow]:
+    """(image set, scheme) -> row of a committed table."""
+    result = read_result(RESULTS / f"{name}.json")
     return {(row.image_set, row.scheme): row for row in result.rows if isinstance(row, QuantizeRow)}
 
 
@@ -51,3 +61,23 @@ def test_conversion_is_twice_as_fast_as_the_stock_converters() -> None:
     ours = [row for row in result.rows if isinstance(row, ConversionSpeedRow) and row.method == "octopix"]
     assert [row.images for row in ours] == [64]
     assert (ours[0].ratio or 0) >= 2
+
+
+def test_the_published_lesrcnn_keeps_the_floor_of_training_without_it() -> None:
+    rows = table("lesrcnn_x2-published")
+    drops = [rows[name, BEST_PTQ].drop_db for name in ("Set5", "Set14", "BSDS500 val")]
+    assert math.fsum(drop for drop in drops if drop is not None) / 3 <= 0.08
+    assert all("quick" not in (row.card.training or "") for row in rows.values() if row.card is not None)
+
+
+@pytest.mark.parametrize(
+    ("family", "floor"),
+    [("espcn", 0.03), ("abpn", 0.03), ("cnn", 0.03), ("octonet", 0.03), ("lesrcnn", 0.08)]
+    + [(name, 0.05) for name in ("srresnet", "qecnn", "srcnn", "unet")],
+)
+def test_corrections_keep_the_floors_that_were_set_for_training(family: str, floor: float) -> None:
+    entries = read_peers(PEERS).models.items()
+    rows = {name: entry.row(OURS) for name, entry in entries if name.startswith(family)}
+    drops = {name: row.drop_db for name, row in rows.items() if row is not None and row.drop_db is not None}
+    assert drops.keys() == rows.keys() != set()
+    assert max(drops.values()) <= floor, drops
